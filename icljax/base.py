@@ -1,0 +1,83 @@
+"""The vocabulary: what a task, an episode and a predictor are. Everyone imports this file.
+
+Axis letters, in every docstring as `[B, K, D]`:
+  B  episodes in a batch              K  pairs in an episode, the query included
+  D  dimensions of an input           Q  queries
+  C  classes or linear predictors     T  tokens of a sequence
+  E  width of an embedding            H  attention heads
+  F  families of a joint task         J  components of a mixture
+  N  devices                          S  samples of a posterior
+"""
+
+import zlib
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import Array
+
+from icljax.likelihoods import Likelihood
+
+
+class Episode(struct.PyTreeNode):
+  """One sequence of pairs drawn from one task.
+
+  Attributes:
+    x: inputs `[K, D]`.
+    y: targets `[K]`, one number per pair (the class index of a categorical target).
+    weight: loss weights `[K]`.
+    task: the truth that generated the episode, small leaves. Oracles and metrics read it; models never do.
+  """
+
+  x: Array
+  y: Array
+  weight: Array
+  task: Any
+
+
+class Task(Protocol):
+  """A distribution over episodes: a pytree whose leaves are its numeric settings."""
+
+  def sample(self, key: Array) -> Episode:
+    """One episode. The key is consumed."""
+    ...
+
+
+class Predictor:
+  """Reads episodes left to right and predicts each target from what stands before it.
+
+  A subclass gives `along`; the rest follows from it, and may be overridden where there is a shorter way.
+  """
+
+  def along(self, episodes: Episode) -> Likelihood:
+    """The predictive distribution of every target, `[B, K]`: row k depends on `x[:k+1]` and `y[:k]` only."""
+    raise NotImplementedError
+
+  def score(self, episodes: Episode) -> Array:
+    """log p(y_k | x_k, the pairs before) of the episodes' own targets, `[B, K]`, in nats."""
+    own = lambda likelihood, episode: likelihood.given(episode.task).log_prob(episode.y)
+    return jax.vmap(own)(self.along(episodes), episodes)
+
+  def at(self, x_context: Array, y_context: Array, x_query: Array, task: Any = None) -> Likelihood:
+    """The predictive distribution at queries `[Q, D]` after a context `[k, D]`, `[k]`: `[Q]`.
+
+    `task` is the truth, for the oracles that are told it.
+    """
+    queries = x_query.shape[0]
+    many = lambda context: jnp.broadcast_to(context, (queries, *context.shape))
+    x = jnp.concatenate([many(x_context), x_query[:, None]], axis=1)
+    y = jnp.pad(many(y_context), ((0, 0), (0, 1)))
+    episodes = Episode(x=x, y=y, weight=jnp.ones(y.shape), task=jax.tree.map(many, task))
+    return jax.tree.map(lambda leaf: leaf[:, -1], self.along(episodes))
+
+
+def stream(seed: Array, name: str) -> Array:
+  """The key of the random stream called `name` under an integer `seed` (both may be traced)."""
+  return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()) & 0x7FFFFFFF)
+
+
+def example_keys(key: Array, step: Array | int, indices: Array) -> Array:
+  """Keys of a step's examples by their global indices `[B]`, whatever device computes them: `[B]`."""
+  step_key = jax.random.fold_in(key, step)
+  return jax.vmap(lambda index: jax.random.fold_in(step_key, index))(indices)

@@ -1,0 +1,76 @@
+"""Generalized linear models: the family, the weights and the inputs of an episode are drawn, then its responses.
+
+w ~ N(0, I) `[C, D]`, x ~ N(0, I) `[K, D]`, eta = clip(scale * w.x, -clip, clip), y ~ family(eta), no intercept. With
+several families the episode's one is drawn uniformly and nothing in x or y's encoding names it.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import Array
+
+from icljax.base import Episode
+from icljax.families import Dispersion, Family
+from icljax.likelihoods import Likelihood, Mixture
+
+
+class GLM(struct.PyTreeNode):
+  """A distribution over episodes of generalized linear models.
+
+  Attributes:
+    scale: standard deviation of the coefficients scale * w.
+    clip: bound of the linear predictor.
+    dispersion: noise of `linear`, r of `neg_binomial`.
+    families: what an episode's family is drawn from.
+    dims: D, number of inputs.
+    points: K, pairs in an episode.
+  """
+
+  scale: Array
+  clip: Array
+  dispersion: Dispersion
+  families: tuple[Family, ...] = struct.field(pytree_node=False)
+  dims: int = struct.field(pytree_node=False)
+  points: int = struct.field(pytree_node=False)
+
+  @property
+  def predictors(self) -> int:
+    """C: linear predictors that the widest family needs."""
+    return max(family.predictors for family in self.families)
+
+  def eta(self, w: Array, x: Array) -> Array:
+    """Linear predictors `[..., C]` of weights `[C, D]` at inputs `[..., D]`."""
+    return jnp.clip(self.scale * x @ w.T, -self.clip, self.clip)
+
+  def sample(self, key: Array) -> Episode:
+    """One episode of `points` pairs. The key is consumed."""
+    family_key, w_key, x_key, y_key = jax.random.split(key, 4)
+    truth = GLMTruth(
+      family=jax.random.randint(family_key, (), 0, len(self.families)),
+      w=jax.random.normal(w_key, (self.predictors, self.dims)),
+      glm=self,
+    )
+    x = jax.random.normal(x_key, (self.points, self.dims))
+    y = truth.likelihood(truth.eta(x)).sample(y_key)
+    return Episode(x=x, y=y, weight=jnp.ones(self.points), task=truth)
+
+
+class GLMTruth(struct.PyTreeNode):
+  """What generated an episode: the index of its family, its weights `[C, D]`, and the task it was drawn from."""
+
+  family: Array
+  w: Array
+  glm: GLM
+
+  def eta(self, x: Array) -> Array:
+    """True linear predictors `[..., C]` at inputs `[..., D]`."""
+    return self.glm.eta(self.w, x)
+
+  def likelihood(self, eta: Array) -> Likelihood:
+    """The episode's family at linear predictors `[..., C]`."""
+    families, dispersion = self.glm.families, self.glm.dispersion
+    if len(families) == 1:
+      return families[0].likelihood(eta, dispersion)
+    log_weights = jnp.where(jnp.arange(len(families)) == self.family, 0.0, -jnp.inf)
+    parts = tuple(family.likelihood(eta[..., None, : family.predictors], dispersion) for family in families)
+    return Mixture(jnp.broadcast_to(log_weights[:, None], (*eta.shape[:-1], len(families), 1)), parts)
