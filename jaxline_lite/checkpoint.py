@@ -1,0 +1,166 @@
+"""Checkpoints that are whole or absent: the only importer of orbax.
+
+Orbax writes the arrays; it neither checks them when reading nor falls back. So every checkpoint folder also holds a
+manifest with the SHA-256 of each file, and appears under its final name only when all of it is on the disk.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxline_lite.errors import BadInput
+from jaxline_lite.files import canonical, digest, sync
+
+MANIFEST = 'manifest.json'
+PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint')
+
+
+class Damaged(Exception):
+  """A checkpoint is not what was written."""
+
+
+def _files(folder: Path) -> dict[str, str]:
+  """SHA-256 of every file below a folder but the manifest, by relative name."""
+  paths = sorted(path for path in folder.rglob('*') if path.is_file() and path != folder / MANIFEST)
+  return {str(path.relative_to(folder)): digest(path.read_bytes()) for path in paths}
+
+
+def write(folder: Path, state: Any, about: dict[str, Any]) -> None:
+  """Writes a pytree of arrays to `folder`, which exists afterwards complete or not at all."""
+  import orbax.checkpoint as ocp
+
+  temporary = folder.with_name(f'.{folder.name}.writing')
+  shutil.rmtree(temporary, ignore_errors=True)
+  temporary.mkdir(parents=True)
+  with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+    checkpointer.save(temporary.resolve() / 'state', args=ocp.args.StandardSave(jax.tree.map(np.asarray, state)))
+  manifest = {**about, 'files': _files(temporary), 'versions': {name: version(name) for name in PACKAGES}}
+  manifest['digest'] = digest(canonical(manifest).encode())
+  (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
+  for path in sorted(temporary.rglob('*')):
+    sync(path)
+  sync(temporary)
+  temporary.rename(folder)
+  sync(folder.parent)
+
+
+def verify(folder: Path) -> dict[str, Any]:
+  """The manifest of a checkpoint, after comparing every file with it.
+
+  Raises:
+    Damaged: naming the first file that is missing, altered or not in the manifest.
+  """
+  try:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    claimed = manifest.pop('digest')
+  except (OSError, ValueError, KeyError, AttributeError) as error:
+    raise Damaged(f'{MANIFEST} cannot be read ({type(error).__name__})') from error
+  if digest(canonical(manifest).encode()) != claimed:
+    raise Damaged(f'{MANIFEST} is altered')
+  found = _files(folder)
+  for name in sorted(found.keys() | manifest['files'].keys()):
+    if found.get(name) != manifest['files'].get(name):
+      kind = 'missing' if name not in found else 'altered' if name in manifest['files'] else 'not in the manifest'
+      raise Damaged(f'{name} is {kind}')
+  return manifest
+
+
+def read(folder: Path, target: Any) -> Any:
+  """The pytree in a checkpoint, as numpy arrays in the structure of `target`.
+
+  Raises:
+    Damaged: if a file is not what was written.
+    BadInput: if the checkpoint's arrays are not those of `target`.
+  """
+  import orbax.checkpoint as ocp
+
+  verify(folder)
+  template = jax.tree.map(lambda leaf: np.zeros(np.shape(leaf), leaf.dtype), target)
+  try:
+    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+      state = checkpointer.restore(folder.resolve() / 'state', args=ocp.args.StandardRestore(template))
+  except (ValueError, KeyError) as error:
+    raise BadInput(
+      f'{folder}: holds another model or optimizer than the config says ({str(error).splitlines()[0][:200]})'
+    ) from error
+  for (path, wanted), (_, found) in zip(jax.tree.leaves_with_path(template), jax.tree.leaves_with_path(state)):
+    if wanted.shape != found.shape or wanted.dtype != found.dtype:
+      name = jax.tree_util.keystr(path)
+      raise BadInput(f'{folder}: {name} is {found.dtype}{list(found.shape)}, the config says {wanted.dtype}{list(wanted.shape)}')
+  return state
+
+
+class Checkpoints:
+  """The checkpoints of a run, `<folder>/<step>/`."""
+
+  def __init__(self, folder: Path, say: Callable[[str], None]):
+    self.folder = folder
+    self._say = say
+
+  def steps(self) -> list[int]:
+    """Steps on disk, ascending."""
+    names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+    return sorted(int(name) for name in names if name.isdecimal())
+
+  def path(self, step: int) -> Path:
+    return self.folder / str(step)
+
+  def save(self, step: int, state: Any, about: dict[str, Any]) -> None:
+    """Writes the state of `step`, unless it is there."""
+    if step not in self.steps():
+      write(self.path(step), state, {'step': step, **about})
+
+  def restore_latest(self, target: Any) -> tuple[int, Any] | None:
+    """The newest intact (step, state), or None where no run has begun; damaged ones are renamed `<step>.damaged`.
+
+    Raises:
+      BadInput: if there are checkpoints and none is intact.
+    """
+    steps = self.steps()
+    for step in reversed(steps):
+      try:
+        return step, read(self.path(step), target)
+      except Damaged as damage:
+        self._say(f'checkpoint {step} is damaged ({damage}); now {self._put_aside(step)}, and the one before is used')
+    if steps or list(self.folder.glob('*.damaged*')):
+      raise BadInput(
+        f'{self.folder}: no checkpoint is intact; nothing was deleted; restore one from a backup or choose another --config.checkpoint_dir'
+      )
+    return None
+
+  def read_any(self, steps: Sequence[int], target: Any) -> tuple[int, Any]:
+    """The first intact (step, state) of `steps`, with a line for each that is passed over; changes nothing on disk.
+
+    Raises:
+      BadInput: if none is intact.
+    """
+    for step in steps:
+      try:
+        return step, read(self.path(step), target)
+      except Damaged as damage:
+        self._say(f'checkpoint {step} is damaged ({damage}) and passed over')
+    raise BadInput(f'{self.folder}: none of the checkpoints {", ".join(map(str, steps))} is intact')
+
+  def _put_aside(self, step: int) -> Path:
+    aside, count = self.folder / f'{step}.damaged', 1
+    while aside.exists():
+      aside, count = self.folder / f'{step}.damaged.{count}', count + 1
+    return self.path(step).rename(aside)
+
+  def keep(self, wanted: Iterable[int]) -> None:
+    """Deletes every checkpoint but the wanted ones."""
+    for step in set(self.steps()) - set(wanted):
+      doomed = self.path(step).rename(self.folder / f'.{step}.deleting')
+      shutil.rmtree(doomed)
+
+  def clear_leftovers(self) -> None:
+    """Deletes what a killed process was writing or deleting."""
+    for pattern in ('.*.writing', '.*.deleting'):
+      for path in self.folder.glob(pattern):
+        shutil.rmtree(path)

@@ -1,0 +1,103 @@
+"""One program on all local devices: the only file that says pmap.
+
+Every device holds the whole state and works on its share of a batch; a mean over `AXIS` makes them agree.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxline_lite.errors import BadInput
+
+AXIS = 'devices'
+Metrics = dict[str, np.ndarray]
+
+
+def cache_programs() -> None:
+  """Keeps compiled programs on disk, unless JAX was told where to already."""
+  if not jax.config.values['jax_compilation_cache_dir']:
+    jax.config.update('jax_compilation_cache_dir', str(Path.home() / '.cache' / 'jaxline_lite'))
+
+
+def many_steps(step: Callable, most: int) -> Callable:
+  """A pure function that makes any number of steps, up to `most`, in one program.
+
+  Args:
+    step: (settings, state, t) -> (state, metrics), metrics a dict of scalars.
+    most: room for the metrics of so many steps.
+
+  Returns:
+    (settings, state, first, count) -> (state, metrics `[most]`, zero from row `count` on).
+  """
+
+  def run(settings, state, first, count):
+    shapes = jax.eval_shape(step, settings, state, first)[1]
+    rows = jax.tree.map(lambda shape: jnp.zeros((most, *shape.shape), shape.dtype), shapes)
+
+    def body(i, carry):
+      state, rows = carry
+      state, metrics = step(settings, state, first + i)
+      return state, jax.tree.map(lambda row, value: row.at[i].set(value), rows, metrics)
+
+    return jax.lax.fori_loop(0, count, body, (state, rows))
+
+  return run
+
+
+class Devices:
+  """Some local devices, by default all of them."""
+
+  def __init__(self, devices: Sequence[Any] | None = None):
+    self.devices = list(devices or jax.local_devices())
+
+  def check_divides(self, number: int, name: str) -> None:
+    """Raises BadInput if `number` examples cannot be shared equally."""
+    if number % len(self.devices):
+      raise BadInput(
+        f'{name} is {number}, which {len(self.devices)} devices cannot share equally; allowed are multiples of {len(self.devices)}'
+      )
+
+  def replicate(self, tree: Any) -> Any:
+    """Puts a copy of every array on each device, under a new leading axis `[N, ...]`."""
+    sharding = NamedSharding(Mesh(np.array(self.devices), (AXIS,)), PartitionSpec(AXIS))
+    copies = lambda leaf: np.broadcast_to(np.asarray(leaf), (len(self.devices), *np.shape(leaf)))
+    return jax.tree.map(lambda leaf: jax.device_put(copies(leaf), sharding), tree)
+
+  def pmap_steps(self, step: Callable, most: int) -> Callable[[Any, Any, int, int], tuple[Any, Metrics]]:
+    """Steps on all devices: (settings, replicated state, first, count) -> (state, metrics `[count]`).
+
+    The state that goes in is donated. `step` finds its place among the devices, and averages, by the axis name `AXIS`.
+    """
+    program = jax.pmap(many_steps(step, most), AXIS, in_axes=(None, 0, None, None), donate_argnums=1, devices=self.devices)
+
+    def run(settings, state, first, count):
+      if count > most:
+        raise ValueError(f'{count} steps in one call; there is room for {most}')
+      state, metrics = program(settings, state, np.int32(first), np.int32(count))
+      return state, {name: rows[:count] for name, rows in unreplicate(metrics).items()}
+
+    return run
+
+  def pmap_examples(self, measure: Callable) -> Callable[[Any, Any, int, int], Metrics]:
+    """Measurements on all devices: (arguments, replicated tree, first, count) -> dict of `[count, ...]`.
+
+    `measure(arguments, tree, indices)` gets the global indices `[b]` of a device's share and returns a dict of `[b, ...]`.
+    """
+    program = jax.pmap(measure, AXIS, in_axes=(None, 0, 0), devices=self.devices)
+
+    def run(arguments, tree, first, count):
+      indices = (first + np.arange(count, dtype=np.int32)).reshape(len(self.devices), -1)
+      measured = program(arguments, tree, indices)
+      return {name: np.asarray(rows).reshape(count, *rows.shape[2:]) for name, rows in measured.items()}
+
+    return run
+
+
+def unreplicate(tree: Any) -> Any:
+  """The first device's copy, as numpy arrays."""
+  return jax.tree.map(lambda leaf: np.asarray(leaf.addressable_shards[0].data)[0], tree)

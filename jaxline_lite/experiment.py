@@ -1,0 +1,62 @@
+"""What the loop asks of an experiment."""
+
+import abc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Evaluation(NamedTuple):
+  """The outcome of one evaluation of one state.
+
+  Attributes:
+    metrics: numbers by name.
+    table: what the terminal shows.
+    arrays: everything behind them, by name.
+  """
+
+  metrics: dict[str, float]
+  table: str
+  arrays: dict[str, np.ndarray]
+
+
+class AbstractExperiment(abc.ABC):
+  """A state, the steps that change it, and evaluations that do not.
+
+  A run is a pure function of (config, step): `step` may be called with any partition of the steps into calls, and gives
+  the same states and the same metrics.
+
+  Attributes:
+    most_steps: how many steps one call can make.
+  """
+
+  most_steps: int = 1000
+
+  @property
+  @abc.abstractmethod
+  def state(self) -> Any:
+    """Everything that changes in training, as one pytree of numpy arrays, without copies for devices."""
+
+  @state.setter
+  @abc.abstractmethod
+  def state(self, state: Any) -> None: ...
+
+  @abc.abstractmethod
+  def step(self, first: int, count: int) -> dict[str, np.ndarray]:
+    """Makes steps first, first + 1, ...; returns each metric's values `[count]`, among them `loss`."""
+
+  @abc.abstractmethod
+  def evaluate(self, mode: str, check: Callable[[], None]) -> Evaluation:
+    """Evaluates the present state. Calls `check` now and then, which ends the evaluation if a signal came."""
+
+  def describe(self) -> str:
+    """What is about to be trained, for the head of the log."""
+    return ''
+
+  def draw_training(self, folder: Path) -> None:
+    """Draws what the run's files tell of its training."""
+
+  def draw_evaluation(self, mode: str, folder: Path, step: int, evaluation: Evaluation) -> None:
+    """Draws an evaluation into its folder."""

@@ -1,0 +1,72 @@
+"""Files that are whole or absent, and digests of them."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+
+def digest(data: bytes) -> str:
+  """SHA-256, in hexadecimal."""
+  return hashlib.sha256(data).hexdigest()
+
+
+def canonical(value: Any) -> str:
+  """The one spelling of a JSON value, for digests and comparisons."""
+  return json.dumps(value, sort_keys=True)
+
+
+def sync(path: Path) -> None:
+  """Waits until a file, or a folder's list of entries, is on the disk."""
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+
+
+def replace(path: Path, data: bytes | str) -> None:
+  """Writes a file so that a reader, or a machine that stops, sees the old contents or the new ones. One writer at a time."""
+  temporary = path.with_name(f'.{path.name}.writing')
+  temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+  sync(temporary)
+  temporary.replace(path)
+  sync(path.parent)
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+  """The records of a JSON-lines file, without a last line that was cut off; none if there is no file."""
+  if not path.exists():
+    return
+  for line in path.read_text().splitlines(keepends=True):
+    if line.endswith('\n'):
+      yield json.loads(line)
+
+
+def replace_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
+  """Writes a whole JSON-lines file at once."""
+  replace(path, ''.join(json.dumps(record) + '\n' for record in records))
+
+
+class JsonLines:
+  """A JSON-lines file with a record per step, appended to in order."""
+
+  def __init__(self, path: Path, up_to: int):
+    """Opens the file for appending, after forgetting the records of steps later than `up_to`."""
+    self._path = path
+    if path.exists():
+      replace_lines(path, [record for record in read_lines(path) if record['step'] <= up_to])
+    self._file = path.open('a')
+
+  def append(self, record: dict[str, Any]) -> None:
+    self._file.write(json.dumps(record) + '\n')
+    self._file.flush()
+
+  def sync(self) -> None:
+    """Waits until all records are on the disk."""
+    os.fsync(self._file.fileno())
+
+  def close(self) -> None:
+    self._file.close()

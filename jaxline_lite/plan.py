@@ -1,0 +1,40 @@
+"""At which steps the loop stops to do something."""
+
+import math
+
+from ml_collections import ConfigDict
+
+from jaxline_lite.base_config import interval, keep_rule
+
+
+def kept_steps(rule: str, training_steps: int) -> frozenset[int]:
+  """The steps whose checkpoints `keep_checkpoints` keeps."""
+  kind, number = keep_rule(rule)
+  if kind == 'every':
+    return frozenset(range(number, training_steps + 1, number))
+  ratio = math.log(training_steps) / max(number - 1, 1)
+  return frozenset(round(math.exp(ratio * i)) for i in range(number)) | {training_steps}
+
+
+class Plan:
+  """What is due after how many steps."""
+
+  def __init__(self, config: ConfigDict, evaluates_along: bool):
+    self._end = config.training_steps
+    self._save_steps, self.save_seconds = interval(config.save_checkpoint_interval)
+    self._eval_steps = config.eval_interval if evaluates_along else None
+    self.kept = kept_steps(config.keep_checkpoints, config.training_steps)
+
+  def evaluates(self, step: int) -> bool:
+    return self._eval_steps is not None and step > 0 and (step % self._eval_steps == 0 or step == self._end)
+
+  def saves(self, step: int) -> bool:
+    """Whether the state of this step is saved whatever the clock says; it is, before every evaluation."""
+    periodic = self._save_steps is not None and step > 0 and step % self._save_steps == 0
+    return periodic or step in self.kept or step == self._end or self.evaluates(step)
+
+  def count(self, step: int, most: int) -> int:
+    """How many steps, up to `most`, can be made before something is due."""
+    stops = [self._end] + [kept for kept in self.kept if kept > step]
+    stops += [(step // every + 1) * every for every in (self._save_steps, self._eval_steps) if every]
+    return min(most, min(stops) - step)

@@ -1,0 +1,99 @@
+"""The command: absl flags in, an exit status out. Imports no JAX until a config has been checked."""
+
+import importlib
+import pdb
+import sys
+import traceback
+from collections.abc import Sequence
+
+from ml_collections import ConfigDict
+
+from jaxline_lite import command_line, modes
+from jaxline_lite.base_config import check_base_config, nearest
+from jaxline_lite.errors import BadInput, CommandError
+from jaxline_lite.experiment import AbstractExperiment
+
+USAGE = """usage: python run.py --config=FILE[:WORDS] [--jaxline_mode MODE] [--config.FIELD=VALUE ...]
+
+  FILE[:WORDS]    a config such as configs/glm.py; after the colon a preset and a size (quick, paper), in any order
+  MODE            train (the default), train_eval, eval, or one eval mode such as eval_poisson
+  --config.FIELD  any field of the config, such as --config.training.batch_size=128
+
+  --jaxline_post_mortem        opens the debugger where an exception was raised
+  --jaxline_disable_pmap_jit   runs operation by operation
+exit status: 0 finished, 1 a bug, 2 bad input, 3 diverged, 75 stopped with everything saved, 130 interrupted twice"""
+
+LATER_MODES = ('sweep', 'report')
+
+
+def main(experiment: str, checks: str, argv: Sequence[str] | None = None) -> None:
+  """Runs one command and exits with its status.
+
+  Args:
+    experiment: 'module:Class', an `AbstractExperiment` to be built from a config; imported when everything is checked.
+    checks: a module without JAX with `check(config)`, which raises ValueError; `eval_modes(config)`, the names of all eval
+      modes; `resumable(config)`, the fields in which a continued run may differ.
+    argv: the command line; by default the process's.
+  """
+  argv = list(sys.argv if argv is None else argv)
+  if {'--help', '-h', '--helpshort', '--helpfull', '-help'} & set(argv):
+    print(USAGE)
+    sys.exit(0)
+  try:
+    _run(experiment, checks, argv)
+  except Exception as error:
+    if '--jaxline_post_mortem' in argv:
+      traceback.print_exc()
+      pdb.post_mortem(error.__traceback__)
+    if not isinstance(error, CommandError):
+      raise
+    print(' '.join(str(error).split()), file=sys.stderr)
+    sys.exit(error.status)
+
+
+def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
+  rules = importlib.import_module(checks)
+  config, mode, overrides = command_line.parse(argv)
+  evaluates = mode.startswith('eval')
+  if mode in LATER_MODES:
+    raise BadInput(f'--jaxline_mode {mode} is not built yet; allowed are train, train_eval, eval and the eval modes')
+  if evaluates:
+    foreign = [field for field in overrides if field.split('.')[0] not in modes.EVALUATION_FIELDS]
+    if foreign:
+      allowed = ', '.join(sorted(modes.EVALUATION_FIELDS - {'eval'} | {'eval.*'}))
+      raise BadInput(f'--config.{foreign[0]}: an evaluated run keeps its own config; allowed are {allowed}')
+    config = modes.evaluated_config(config)
+  _check(config, mode, rules)
+  make = lambda config: _make(experiment, config)
+  if evaluates:
+    modes.evaluate(make, config, tuple(config.eval_modes) if mode == 'eval' else (mode,))
+  else:
+    modes.train(make, config, evaluates_along=mode == 'train_eval', resumable=rules.resumable(config))
+
+
+def _check(config: ConfigDict, mode: str, rules) -> None:
+  """Refuses a config or a mode that cannot be followed."""
+  check_base_config(config)
+  try:
+    rules.check(config)
+  except ValueError as error:
+    raise BadInput(str(error)) from error
+  known = rules.eval_modes(config)
+  for field, name in [('--jaxline_mode', mode), *(('--config.eval_modes', name) for name in config.eval_modes)]:
+    allowed = known if field == '--config.eval_modes' else ('train', 'train_eval', 'eval', *known)
+    if name not in allowed:
+      raise BadInput(f'{field}: there is no {name!r}{nearest(name, allowed)}; allowed are {", ".join(dict.fromkeys(allowed))}')
+
+
+def _make(experiment: str, config: ConfigDict) -> AbstractExperiment:
+  """Imports JAX and builds the experiment."""
+  import jax
+
+  from jaxline_lite import devices
+
+  if config.compilation_cache:
+    devices.cache_programs()
+  if command_line.FLAGS.jaxline_disable_pmap_jit:
+    jax.config.update('jax_disable_jit', True)
+  module, _, name = experiment.partition(':')
+  return getattr(importlib.import_module(module), name)(config)

@@ -1,0 +1,101 @@
+"""A run's folder: whose it is (`config.json`) and who is writing to it (`.lock`)."""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jaxline_lite import files
+from jaxline_lite.errors import BadInput
+
+# What may differ between a run and its continuation: nothing that reaches a parameter.
+RESUMABLE = frozenset({
+  'log_train_data_interval', 'save_checkpoint_interval', 'keep_checkpoints', 'eval_interval', 'eval_modes', 'eval_checkpoints',
+  'final_eval', 'one_off_evaluate', 'best_model_eval_metric', 'best_model_eval_metric_higher_is_better', 'eval',
+  'compilation_cache', 'checkpoint_dir', 'restore_path',
+})  # fmt: skip
+
+
+def plain(config: ConfigDict) -> dict[str, Any]:
+  """A config as JSON would give it back: tuples are lists."""
+  return json.loads(json.dumps(config.to_dict()))
+
+
+def flat(config: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+  """The fields of a nested config by dotted name."""
+  fields = {}
+  for name, value in config.items():
+    fields |= flat(value, f'{prefix}{name}.') if isinstance(value, dict) else {prefix + name: value}
+  return fields
+
+
+def _tuples(value: Any) -> Any:
+  """A value from JSON as a config has it: lists are tuples."""
+  if isinstance(value, dict):
+    return {name: _tuples(member) for name, member in value.items()}
+  return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def read_config(folder: Path) -> ConfigDict:
+  """The config that a run was trained with.
+
+  Raises:
+    BadInput: if there is no run in the folder.
+  """
+  try:
+    stored = json.loads((folder / 'config.json').read_text())
+  except FileNotFoundError as error:
+    raise BadInput(
+      f'{folder}: no run is there (no config.json); give a run folder with --config.restore_path, or train first'
+    ) from error
+  except ValueError as error:
+    raise BadInput(f'{folder}/config.json cannot be read: {error}') from error
+  return ConfigDict(_tuples(stored))
+
+
+@contextlib.contextmanager
+def locked(folder: Path, purpose: str) -> Iterator[None]:
+  """Holds a folder for one process.
+
+  Raises:
+    BadInput: naming the host and process that holds it.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  with (folder / '.lock').open('a+') as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+      lock.seek(0)
+      raise BadInput(
+        f'{folder}: already {purpose} by {lock.read().strip() or "another process"}; wait for it or choose another folder'
+      ) from error
+    lock.truncate(0)
+    lock.write(f'process {os.getpid()} on {socket.gethostname()}')
+    lock.flush()
+    yield
+
+
+def claim(folder: Path, config: ConfigDict, resumable: frozenset[str] = RESUMABLE) -> None:
+  """Makes the folder this config's, or checks that it is.
+
+  Raises:
+    BadInput: if another run is there, naming the fields that differ.
+  """
+  if (folder / 'config.json').exists():
+    before, now = flat(plain(read_config(folder))), flat(plain(config))
+    differing = [
+      name for name in sorted(before.keys() | now.keys())
+      if before.get(name) != now.get(name) and name not in resumable and name.split('.')[0] not in resumable
+    ]  # fmt: skip
+    if differing:
+      changes = ', '.join(f'{name} ({before.get(name)!r} there, {now.get(name)!r} here)' for name in differing)
+      raise BadInput(
+        f'{folder}: another run is there, which differs in {changes}; choose another folder with --config.checkpoint_dir'
+      )
+  files.replace(folder / 'config.json', json.dumps(plain(config), indent=1) + '\n')

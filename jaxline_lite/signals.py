@@ -1,0 +1,52 @@
+"""Signals only set a flag; the loop looks at it where everything is in order."""
+
+import os
+import signal
+import socket
+import threading
+
+from jaxline_lite.errors import Stopped
+
+CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+INTERRUPTED_TWICE = 130
+
+
+class StopFlag:
+  """Remembers the first signal while it is entered; a second Ctrl+C ends the process at once.
+
+  Python runs its handlers only between two instructions of the main thread, which may be compiling for a minute. So the
+  signals are read from a wake-up descriptor by a thread of their own. Outside the main thread nothing is caught.
+  """
+
+  def __init__(self):
+    self.received: signal.Signals | None = None
+    self._before = {}
+
+  def __enter__(self) -> 'StopFlag':
+    if threading.current_thread() is threading.main_thread():
+      self._reader, self._writer = socket.socketpair()
+      self._writer.setblocking(False)
+      self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+      self._before = {number: signal.signal(number, lambda *_: None) for number in CAUGHT}
+      threading.Thread(target=self._listen, daemon=True).start()
+    return self
+
+  def __exit__(self, *_) -> None:
+    if self._before:
+      signal.set_wakeup_fd(self._wakeup)
+      for number, handler in self._before.items():
+        signal.signal(number, handler)
+      self._writer.close()  # ends the thread
+
+  def _listen(self) -> None:
+    while received := self._reader.recv(1):
+      number = signal.Signals(received[0])
+      if number == signal.SIGINT and self.received == signal.SIGINT:
+        os._exit(INTERRUPTED_TWICE)
+      self.received = self.received or number
+    self._reader.close()
+
+  def check(self) -> None:
+    """Raises Stopped if a signal came: for moments at which everything is saved."""
+    if self.received is not None:
+      raise Stopped(f'stopped by {self.received.name}; everything is saved and the same command goes on')

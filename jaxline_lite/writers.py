@@ -1,0 +1,82 @@
+"""What a run tells: `log.txt`, the terminal and its progress bar."""
+
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+
+def clock(seconds: float) -> str:
+  """Hours, minutes and seconds as 1:02:03 or 2:03."""
+  minutes, rest = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  return f'{hours}:{minutes:02}:{rest:02}' if hours else f'{minutes}:{rest:02}'
+
+
+class Log:
+  """Writes lines to a file and to standard output; on a terminal, steps move a progress bar instead."""
+
+  def __init__(self, path: Path | None, total: int = 0, first: int = 0):
+    self._file = path.open('a') if path else None
+    self._bar = tqdm(total=total, initial=first, unit='step', dynamic_ncols=True) if total and sys.stderr.isatty() else None
+
+  def say(self, text: str) -> None:
+    """Shows and records lines that tell an event."""
+    self._record(text)
+    if self._bar is None:
+      print(text, flush=True)
+    else:
+      self._bar.write(text, file=sys.stdout)
+
+  def step(self, text: str) -> None:
+    """Records the line of a step; where there is no progress bar, shows it."""
+    self._record(text)
+    if self._bar is None:
+      print(text, flush=True)
+
+  def progress(self, step: int, **values: str) -> None:
+    """Moves the progress bar."""
+    if self._bar is not None:
+      self._bar.set_postfix(values, refresh=False)
+      self._bar.update(step - self._bar.n)
+
+  def _record(self, text: str) -> None:
+    if self._file:
+      self._file.write(text + '\n')
+      self._file.flush()
+
+  def close(self) -> None:
+    if self._bar is not None:
+      self._bar.close()
+      self._bar = None
+    if self._file:
+      self._file.close()
+      self._file = None
+
+
+class Rate:
+  """Steps per second of late, leaving out the first call, which compiles."""
+
+  def __init__(self):
+    self._seconds_per_step: float | None = None
+    self._calls = 0
+    self._since = time.perf_counter()
+
+  def start(self) -> None:
+    self._since = time.perf_counter()
+
+  def stop(self, steps: int) -> None:
+    self._calls += 1
+    if self._calls > 1:
+      latest = (time.perf_counter() - self._since) / steps
+      before = self._seconds_per_step or latest
+      self._seconds_per_step = 0.5 * before + 0.5 * latest
+
+  @property
+  def per_second(self) -> float | None:
+    return 1 / self._seconds_per_step if self._seconds_per_step else None
+
+  def steps_in(self, seconds: float, most: int) -> int:
+    """About how many steps a call may make to last so long; 1 before anything is known."""
+    return max(1, min(most, int(seconds * self.per_second))) if self.per_second else 1
