@@ -1,0 +1,97 @@
+"""Training and evaluation of a config's model, as an experiment of the loop."""
+
+import csv
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from icljax import build, plots
+from icljax.evaluation import glm
+from icljax.evaluation.paired import mean_and_error
+from icljax.training import TrainState
+from jaxline_lite import devices
+from jaxline_lite.errors import BadInput
+from jaxline_lite.experiment import AbstractExperiment, Evaluation
+from jaxline_lite.files import read_lines
+
+
+class Experiment(AbstractExperiment):
+  """A model on all local devices, or on some."""
+
+  def __init__(self, config: ConfigDict, on: Sequence[Any] | None = None):
+    self.config, self._devices = config, devices.Devices(on)
+    self._devices.check_divides(config.training.batch_size, 'training.batch_size')
+    self._devices.check_divides(config.eval.batch_size, 'eval.batch_size')
+    step = build.train_step(config)
+    with jax.default_matmul_precision('highest'):
+      self._settings = build.settings(config)
+      self._state = self._devices.replicate(build.init(config))
+    self._steps = self._devices.pmap_steps(functools.partial(step, axis=devices.AXIS), self.most_steps)
+    self._programs = {}  # compiled evaluations by mode
+    self._oracle_scores = {}  # by mode: they do not depend on the state
+
+  @property
+  def state(self) -> TrainState:
+    return devices.unreplicate(self._state)
+
+  @state.setter
+  def state(self, state: TrainState) -> None:
+    self._state = self._devices.replicate(state)
+
+  def step(self, first: int, count: int) -> dict[str, np.ndarray]:
+    with jax.default_matmul_precision('highest'):
+      self._state, metrics = self._steps(self._settings, self._state, first, count)
+    return metrics
+
+  def describe(self) -> str:
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
+    where = f'{len(self._devices.devices)} {jax.default_backend()} device(s)'
+    return f'{parameters:,} parameters on {where}, matrix products of the model at precision {build.precision(self.config)}'
+
+  def evaluate(self, mode: str, check: Callable[[], None]) -> Evaluation:
+    task, told = build.eval_task(self.config, mode), self.config.model.head == 'eta'
+    if told and task.predictors > self._settings.task.predictors:
+      raise BadInput(
+        f'{mode}: the model gives {self._settings.task.predictors} linear predictor per target, {task.families[0].name} takes {task.predictors}'
+      )
+    seed = np.uint32(self.config.eval.seed)
+    if mode not in self._oracle_scores:
+      measure = lambda arguments, _, indices: glm.oracle_scores(*arguments, indices)
+      oracles = build.oracles(self.config, task)
+      self._oracle_scores[mode] = self._measure(mode, measure, (task, oracles.normals, seed), (), check)
+    measure = lambda arguments, params, indices: glm.model_scores(build.predictor(self.config, params), *arguments, indices)
+    model = self._measure(f'{mode} model', measure, (task, seed), self._state.params, check)
+    arrays = glm.arrays(model, self._oracle_scores[mode])
+    metrics, table = glm.summarize(arrays, task, self.config.eval.posterior_samples, told)
+    return Evaluation(metrics, table, arrays)
+
+  def _measure(self, name: str, measure: Callable, arguments: Any, tree: Any, check: Callable[[], None]) -> dict[str, np.ndarray]:
+    """Runs `measure` on all evaluation episodes, batch by batch; its arrays `[episodes, ...]`."""
+    episodes, batch = self.config.eval.episodes, self.config.eval.batch_size
+    program = self._programs.setdefault(name, self._devices.pmap_examples(measure))
+    batches = []
+    for first in range(0, episodes, batch):
+      check()
+      with jax.default_matmul_precision('highest'):
+        batches.append(program(arguments, tree, first, batch))
+    return {key: np.concatenate([part[key] for part in batches])[:episodes] for key in batches[0]}
+
+  def draw_training(self, folder: Path) -> None:
+    lines = list(read_lines(folder / 'metrics.jsonl'))
+    if lines:
+      steps, loss = np.array([[line['step'], line['loss']] for line in lines]).T
+      plots.training(folder / 'train.png', steps, loss, f'{folder.name}: training')
+
+  def draw_evaluation(self, mode: str, folder: Path, step: int, evaluation: Evaluation) -> None:
+    nats = {name.removeprefix('nats/'): values for name, values in evaluation.arrays.items() if name.startswith('nats/')}
+    plots.curves(folder / 'curves.png', nats, f'{folder.parent.name}, {mode} at step {step}')
+    with (folder / 'curves.csv').open('w', newline='') as file:
+      rows = csv.writer(file)
+      rows.writerow(['predictor', 'k', 'nats', 'standard_error'])
+      for name, values in nats.items():
+        rows.writerows([name, k, mean, error] for k, (mean, error) in enumerate(zip(*mean_and_error(values))))

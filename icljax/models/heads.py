@@ -1,0 +1,50 @@
+"""Read-outs: from a hidden state per position, flat as `[B*K, E]`, to the predictive distribution of its target."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from icljax.families import Dispersion, Family
+from icljax.likelihoods import Eta, Mixture
+
+BOUND = 10.0  # eta is 10 tanh(eta / 10): exp(eta) stays finite whatever the weights
+
+
+def bounded(eta: Array) -> Array:
+  return BOUND * jnp.tanh(eta / BOUND)
+
+
+class EtaHead(nn.Module):
+  """C linear predictors per position; the family is told when the output is scored, not to the model."""
+
+  families: Sequence[Family]
+  precision: str | None = None
+
+  @nn.compact
+  def __call__(self, hidden: Array, dispersion: Dispersion) -> Eta:
+    del dispersion
+    predictors = max(family.predictors for family in self.families)
+    return Eta(bounded(nn.Dense(predictors, precision=self.precision, name='eta')(hidden)))
+
+
+class MixtureHead(nn.Module):
+  """A mixture with `components` members of every family: nobody is told the family."""
+
+  families: Sequence[Family]
+  components: int = 4
+  precision: str | None = None
+
+  @nn.compact
+  def __call__(self, hidden: Array, dispersion: Dispersion) -> Mixture:
+    dense = lambda features, name: nn.Dense(features, precision=self.precision, name=name)(hidden)
+    logits = dense(len(self.families) * self.components, 'weights')
+    log_weights = jax.nn.log_softmax(logits).reshape(-1, len(self.families), self.components)
+    parts = []
+    for family in self.families:
+      eta = dense(self.components * family.predictors, f'eta_{family.name}')
+      eta = bounded(eta).reshape(-1, self.components, family.predictors)
+      parts.append(family.likelihood(eta, dispersion))
+    return Mixture(log_weights, tuple(parts))

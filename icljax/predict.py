@@ -1,0 +1,111 @@
+"""Trained models as predictors: `load(run).at(x_context, y_context, x_query)`."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from ml_collections import ConfigDict
+
+from icljax import build
+from icljax.base import Episode, Predictor
+from icljax.likelihoods import Eta, Likelihood
+from icljax.tasks.glm import GLMTruth
+from jaxline_lite.checkpoint import Checkpoints
+from jaxline_lite.evaluate import choose
+from jaxline_lite.run_folder import read_config
+
+QUERIES = 64  # answered at once
+
+
+class TrainedPredictor(Predictor):
+  """The model of a run at one checkpoint.
+
+  Attributes:
+    config: the run's config.
+    step: the checkpoint's step.
+  """
+
+  def __init__(self, config: ConfigDict, step: int, params: Any):
+    self.config, self.step = config, step
+    self.task = build.task(config)
+    self._model = build.predictor(config, params)
+    self._along = jax.jit(lambda model, episodes: model.along(episodes))
+
+  def along(self, episodes: Episode) -> Likelihood | Eta:
+    with jax.default_matmul_precision('highest'):
+      return self._along(self._model, episodes)
+
+  def at(self, x_context: ArrayLike, y_context: ArrayLike, x_query: ArrayLike, task: Any = None, family: str = '') -> Likelihood:
+    """The predictive distribution at queries `[Q, D]` after a context of k pairs, `[k, D]` and `[k]`, k < K: `[Q]`.
+
+    Args:
+      task: not needed by a model.
+      family: which family an `eta` model is to answer for; needed if it was trained on several.
+
+    Raises:
+      ValueError: for wrong shapes, numbers that are not finite, a context that is too long, or a family that is missing.
+    """
+    x, y, queries = self._checked(x_context, y_context, x_query)
+    truth = self._truth(family)
+    answers = [self._answer(x, y, queries[i : i + QUERIES]) for i in range(0, len(queries), QUERIES)]
+    joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *answers)
+    return joined.given(truth)
+
+  def _answer(self, x: np.ndarray, y: np.ndarray, queries: np.ndarray) -> Likelihood | Eta:
+    """At most QUERIES answers. Everything is padded to one shape, so that one program serves every context."""
+    k, padded = len(y), np.zeros((QUERIES, self.task.points, self.task.dims), np.float32)
+    targets = np.zeros(padded.shape[:2], np.float32)
+    padded[:, :k], targets[:, :k] = x, y
+    padded[: len(queries), k] = queries
+    along = self.along(Episode(x=jnp.asarray(padded), y=jnp.asarray(targets), weight=jnp.ones(targets.shape), task=None))
+    return jax.tree.map(lambda leaf: leaf[: len(queries), k], along)
+
+  def _checked(self, x: ArrayLike, y: ArrayLike, queries: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    x, y, queries = (np.asarray(values, np.float32) for values in (x, y, queries))
+    dims, most = self.task.dims, self.task.points - 1
+    for name, values, wanted in (('x_context', x, f'[k, {dims}]'), ('x_query', queries, f'[Q, {dims}]')):
+      if values.ndim != 2 or values.shape[1] != dims:
+        raise ValueError(f'{name} has shape {list(values.shape)}; this model takes {wanted}')
+    if y.shape != x.shape[:1]:
+      raise ValueError(f'y_context has shape {list(y.shape)}; it has to be [{len(x)}], one target for each row of x_context')
+    if len(x) > most:
+      raise ValueError(f'the context has {len(x)} pairs; this model was trained on at most {most}')
+    if len(queries) == 0:
+      raise ValueError('x_query is empty; give at least one query')
+    for name, values in (('x_context', x), ('y_context', y), ('x_query', queries)):
+      if not np.isfinite(values).all():
+        raise ValueError(f'{name} has {int((~np.isfinite(values)).sum())} numbers that are not finite')
+    return x, y, queries
+
+  def _truth(self, family: str) -> GLMTruth:
+    """What completes the answer of an `eta` model."""
+    names = [member.name for member in self.task.families]
+    if self.config.model.head != 'eta' and family:
+      raise ValueError(f'family is {family!r}; a {self.config.model.head} model is not told the family: leave it out')
+    if self.config.model.head == 'eta' and len(names) > 1 and family not in names:
+      raise ValueError(f'family is {family!r}; this model gives a linear predictor for one of {", ".join(names)}: say which')
+    if family and family not in names:
+      raise ValueError(f'family is {family!r}; this model was trained on {", ".join(names)}')
+    index = names.index(family) if family else 0
+    return GLMTruth(family=jnp.int32(index), w=jnp.zeros((self.task.predictors, self.task.dims)), glm=self.task)
+
+
+def load(run: str | Path, checkpoint: int | str = 'latest') -> TrainedPredictor:
+  """The trained model of a run.
+
+  Args:
+    run: a run's folder.
+    checkpoint: 'latest', 'best', or a step.
+
+  Raises:
+    BadInput: if there is no run, or no such checkpoint that is intact.
+  """
+  folder = Path(run)
+  config = read_config(folder)
+  checkpoints = Checkpoints(folder / 'checkpoints', print)
+  (steps,) = choose(folder, config, str(checkpoint), checkpoints.steps())
+  step, state = checkpoints.read_any(steps, build.init(config))
+  return TrainedPredictor(config, step, state.params)

@@ -1,0 +1,71 @@
+"""One training step as a pure function: it draws its own batch, on whatever device it runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax import Array
+
+from icljax import losses
+from icljax.base import Predictor, example_keys, stream
+from icljax.optimizers import Numbers
+
+
+class TrainState(struct.PyTreeNode):
+  """All that training changes."""
+
+  params: Any
+  opt_state: optax.OptState
+
+
+class Settings(struct.PyTreeNode):
+  """All that a step depends on besides the state: leaves, so that they may differ between runs of one program.
+
+  Attributes:
+    task: the task that episodes are drawn from.
+    optimizer: the optimizer's numbers.
+    seed: the seed of initialisation and training data.
+  """
+
+  task: Any
+  optimizer: Numbers
+  seed: Array
+
+
+def make_train_step(
+  predictor: Callable[[Any, Settings], Predictor],
+  make_optimizer: Callable[[Numbers], optax.GradientTransformation],
+  batch_size: int,
+) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
+  """The step (settings, state, t, axis=None) -> (state, metrics).
+
+  Args:
+    predictor: (params, settings) -> the model as a predictor.
+    make_optimizer: from the optimizer's numbers to the optimizer.
+    batch_size: episodes of all devices together.
+
+  The metrics are `loss` in nats per target and the gradient's global norm. With `axis`, the name of a mapped axis, each of
+  its members draws its share of the batch, and gradients and metrics are averaged.
+  """
+
+  def step(settings: Settings, state: TrainState, t: Array, axis: str | None = None):
+    members = 1 if axis is None else jax.lax.axis_size(axis)
+    share = batch_size // members
+    first = 0 if axis is None else jax.lax.axis_index(axis) * share
+    keys = example_keys(stream(settings.seed, 'train'), t, first + jnp.arange(share))
+    episodes = jax.vmap(settings.task.sample)(keys)
+
+    def loss_of(params):
+      return losses.nats(predictor(params, settings).score(episodes), episodes).mean()
+
+    loss, gradient = jax.value_and_grad(loss_of)(state.params)
+    if axis is not None:
+      loss, gradient = jax.lax.pmean((loss, gradient), axis)
+    updates, opt_state = make_optimizer(settings.optimizer).update(gradient, state.opt_state, state.params)
+    metrics = {'loss': loss, 'gradient_norm': optax.global_norm(gradient)}
+    return TrainState(optax.apply_updates(state.params, updates), opt_state), metrics
+
+  return step
