@@ -7,6 +7,11 @@
 Start reading at `icljax/base.py`.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+  from icljax.predict import load
+
 __all__ = ['load']
 
 

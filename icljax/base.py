@@ -77,7 +77,16 @@ def stream(seed: Array, name: str) -> Array:
   return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()) & 0x7FFFFFFF)
 
 
-def example_keys(key: Array, step: Array | int, indices: Array) -> Array:
-  """Keys of a step's examples by their global indices `[B]`, whatever device computes them: `[B]`."""
+def draw_batch(task: Task, key: Array, step: Array | int, indices: Array, axis: str | None = None) -> Episode:
+  """A step's episodes by their global indices `[B]`, or this device's share of them under a mapped `axis`.
+
+  Every device draws the whole batch and keeps its part: compiled for other shapes, the same draws may round otherwise, so
+  only like this are the episodes the same bits on any number of devices. Drawing takes a few percent of a step.
+  """
   step_key = jax.random.fold_in(key, step)
-  return jax.vmap(lambda index: jax.random.fold_in(step_key, index))(indices)
+  episodes = jax.vmap(lambda index: task.sample(jax.random.fold_in(step_key, index)))(indices)
+  if axis is None:
+    return episodes
+  share = indices.shape[0] // jax.lax.axis_size(axis)
+  first = jax.lax.axis_index(axis) * share
+  return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, share), episodes)

@@ -59,13 +59,17 @@ class Experiment(AbstractExperiment):
       raise BadInput(
         f'{mode}: the model gives {self._settings.task.predictors} linear predictor per target, {task.families[0].name} takes {task.predictors}'
       )
-    seed = np.uint32(self.config.eval.seed)
+    seed, normals = np.uint32(self.config.eval.seed), build.oracles(self.config, task).normals
+
+    def score_oracles(arguments, _, indices):
+      return glm.oracle_scores(*arguments, indices=indices, axis=devices.AXIS)
+
+    def score_model(arguments, params, indices):
+      return glm.model_scores(build.predictor(self.config, params), *arguments, indices=indices, axis=devices.AXIS)
+
     if mode not in self._oracle_scores:
-      measure = lambda arguments, _, indices: glm.oracle_scores(*arguments, indices)
-      oracles = build.oracles(self.config, task)
-      self._oracle_scores[mode] = self._measure(mode, measure, (task, oracles.normals, seed), (), check)
-    measure = lambda arguments, params, indices: glm.model_scores(build.predictor(self.config, params), *arguments, indices)
-    model = self._measure(f'{mode} model', measure, (task, seed), self._state.params, check)
+      self._oracle_scores[mode] = self._measure(f'{mode} oracles', score_oracles, (task, normals, seed), (), check)
+    model = self._measure(f'{mode} model', score_model, (task, seed), self._state.params, check)
     arrays = glm.arrays(model, self._oracle_scores[mode])
     metrics, table = glm.summarize(arrays, task, self.config.eval.posterior_samples, told)
     return Evaluation(metrics, table, arrays)

@@ -10,7 +10,7 @@ from flax import struct
 from jax import Array
 
 from icljax import losses
-from icljax.base import Predictor, example_keys, stream
+from icljax.base import Predictor, draw_batch, stream
 from icljax.optimizers import Numbers
 
 
@@ -48,15 +48,11 @@ def make_train_step(
     batch_size: episodes of all devices together.
 
   The metrics are `loss` in nats per target and the gradient's global norm. With `axis`, the name of a mapped axis, each of
-  its members draws its share of the batch, and gradients and metrics are averaged.
+  its members has its share of the batch, and gradients and metrics are averaged.
   """
 
   def step(settings: Settings, state: TrainState, t: Array, axis: str | None = None):
-    members = 1 if axis is None else jax.lax.axis_size(axis)
-    share = batch_size // members
-    first = 0 if axis is None else jax.lax.axis_index(axis) * share
-    keys = example_keys(stream(settings.seed, 'train'), t, first + jnp.arange(share))
-    episodes = jax.vmap(settings.task.sample)(keys)
+    episodes = draw_batch(settings.task, stream(settings.seed, 'train'), t, jnp.arange(batch_size), axis)
 
     def loss_of(params):
       return losses.nats(predictor(params, settings).score(episodes), episodes).mean()
@@ -65,7 +61,7 @@ def make_train_step(
     if axis is not None:
       loss, gradient = jax.lax.pmean((loss, gradient), axis)
     updates, opt_state = make_optimizer(settings.optimizer).update(gradient, state.opt_state, state.params)
-    metrics = {'loss': loss, 'gradient_norm': optax.global_norm(gradient)}
+    metrics = {'loss': loss, 'gradient_norm': optax.tree.norm(gradient)}
     return TrainState(optax.apply_updates(state.params, updates), opt_state), metrics
 
   return step

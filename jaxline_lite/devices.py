@@ -86,13 +86,13 @@ class Devices:
   def pmap_examples(self, measure: Callable) -> Callable[[Any, Any, int, int], Metrics]:
     """Measurements on all devices: (arguments, replicated tree, first, count) -> dict of `[count, ...]`.
 
-    `measure(arguments, tree, indices)` gets the global indices `[b]` of a device's share and returns a dict of `[b, ...]`.
+    `measure(arguments, tree, indices)` gets all indices `[count]`, finds its share of them by the axis name `AXIS`, and
+    returns a dict of `[count / N, ...]`.
     """
-    program = jax.pmap(measure, AXIS, in_axes=(None, 0, 0), devices=self.devices)
+    program = jax.pmap(measure, AXIS, in_axes=(None, 0, None), devices=self.devices)
 
     def run(arguments, tree, first, count):
-      indices = (first + np.arange(count, dtype=np.int32)).reshape(len(self.devices), -1)
-      measured = program(arguments, tree, indices)
+      measured = program(arguments, tree, first + np.arange(count, dtype=np.int32))
       return {name: np.asarray(rows).reshape(count, *rows.shape[2:]) for name, rows in measured.items()}
 
     return run

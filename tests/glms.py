@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from icljax.base import Episode, example_keys, stream
+from icljax.base import Episode, draw_batch, stream
 from icljax.families import Dispersion, families
 from icljax.tasks.glm import GLM
 
@@ -30,7 +30,7 @@ def glm(
 @jax.jit
 def draw_at(task: GLM, indices: jax.Array) -> Episode:
   """The episodes of these indices, `[B]`."""
-  return jax.vmap(task.sample)(example_keys(stream(jnp.uint32(0), 'test'), 0, indices))
+  return draw_batch(task, stream(jnp.uint32(0), 'test'), 0, indices)
 
 
 @functools.cache

@@ -12,14 +12,14 @@ POOR = 0.1  # share of the posterior samples below which an effective number of 
 FEW = 0.01  # share of positions that may be poor without a warning
 
 
-def model_scores(predictor: Predictor, task: GLM, seed: Array, indices: Array) -> dict[str, Array]:
-  """The model's log-probabilities of evaluation episodes: `model` `[B, K]`."""
-  return {'model': predictor.score(episodes(task, seed, indices))}
+def model_scores(predictor: Predictor, task: GLM, seed: Array, indices: Array, axis: str | None = None) -> dict[str, Array]:
+  """The model's log-probabilities of (this device's share of) evaluation episodes: `model` `[B, K]`."""
+  return {'model': predictor.score(episodes(task, seed, indices, axis))}
 
 
-def oracle_scores(task: GLM, normals: Array, seed: Array, indices: Array) -> dict[str, Array]:
+def oracle_scores(task: GLM, normals: Array, seed: Array, indices: Array, axis: str | None = None) -> dict[str, Array]:
   """What `Oracles.score` tells of evaluation episodes, and each episode's `family` `[B]`."""
-  drawn = episodes(task, seed, indices)
+  drawn = episodes(task, seed, indices, axis)
   return Oracles(task, normals).score(drawn) | {'family': drawn.task.family}
 
 

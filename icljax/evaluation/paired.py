@@ -1,17 +1,16 @@
 """Predictors compared on the same episodes: curves over positions, standard errors, the share of a gap that is closed."""
 
-import jax
 import numpy as np
 from jax import Array
 
-from icljax.base import Episode, Task, example_keys, stream
+from icljax.base import Episode, Task, draw_batch, stream
 
 BOOTSTRAPS = 1000
 
 
-def episodes(task: Task, seed: Array, indices: Array) -> Episode:
+def episodes(task: Task, seed: Array, indices: Array, axis: str | None = None) -> Episode:
   """Evaluation episodes by their indices `[B]`: the same ones for every model, checkpoint and run with this seed."""
-  return jax.vmap(task.sample)(example_keys(stream(seed, 'eval'), 0, indices))
+  return draw_batch(task, stream(seed, 'eval'), 0, indices, axis)
 
 
 def mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

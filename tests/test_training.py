@@ -1,0 +1,129 @@
+"""The training step: the same data and the same result however it is run."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, PartitionSpec
+
+from icljax import build, optimizers
+from icljax.base import draw_batch, stream
+from jaxline_lite import devices
+from tests.configs import tiny
+from tests.glms import draw_at
+
+
+def run(config, on: int, pieces: list[int]):
+  """The state and losses after pieces of so many steps on so many devices."""
+  machines = devices.Devices(jax.devices()[:on])
+  step = functools.partial(build.train_step(config), axis=devices.AXIS)
+  program, state, first, losses = machines.pmap_steps(step, 60), machines.replicate(build.init(config)), 0, []
+  for count in pieces:
+    state, metrics = program(build.settings(config), state, first, count)
+    first += count
+    losses.append(metrics['loss'])
+  return devices.unreplicate(state), np.concatenate(losses)
+
+
+@pytest.fixture(scope='module')
+def config():
+  return tiny(training_steps=50)
+
+
+@pytest.fixture(scope='module')
+def alone(config):
+  return run(config, 1, [50])
+
+
+@pytest.mark.parametrize('pieces', [[7] * 7 + [1], [1, 49]])
+def test_pieces_do_not_change_a_bit(config, alone, pieces):
+  state, losses = run(config, 1, pieces)
+  chex.assert_trees_all_equal(state, alone[0])
+  np.testing.assert_array_equal(losses, alone[1])
+
+
+@pytest.mark.parametrize('count', [2, 4])
+def test_devices_agree(config, alone, count):
+  """After 50 steps: losses, predictions on 512 episodes, and every parameter but the keys' biases, whose gradient is zero."""
+  state, losses = run(config, count, [50])
+  np.testing.assert_allclose(losses, alone[1], atol=1e-5)
+  episodes = draw_at(build.task(config), jnp.arange(512))
+  predict = jax.jit(lambda params: build.predictor(config, params).along(episodes).log_prob(episodes.y))
+  np.testing.assert_allclose(predict(state.params), predict(alone[0].params), atol=1e-5)
+  width = config.model.width
+  for (path, ours), theirs in zip(jax.tree.leaves_with_path(state.params), jax.tree.leaves(alone[0].params)):
+    if jax.tree_util.keystr(path).endswith("['attention']['qkv']['bias']"):
+      ours, theirs = np.delete(ours, np.s_[width : 2 * width]), np.delete(theirs, np.s_[width : 2 * width])
+    np.testing.assert_allclose(ours, theirs, atol=1e-5, err_msg=jax.tree_util.keystr(path))
+
+
+def test_devices_see_the_same_episodes_to_the_bit(config):
+  draw = lambda task, step: draw_batch(task, stream(jnp.uint32(0), 'train'), step, jnp.arange(16), axis='i')
+  batches = []
+  for count in (1, 2, 4):
+    shares = jax.pmap(lambda _, *arguments: draw(*arguments), 'i', in_axes=(0, None, None), devices=jax.devices()[:count])
+    drawn = shares(jnp.arange(count), build.task(config), jnp.int32(3))
+    batches.append(jax.tree.map(lambda leaf: np.asarray(leaf).reshape(16, *leaf.shape[2:]), drawn))
+  chex.assert_trees_all_equal(*batches)
+  assert len(np.unique(batches[0].y)) > 90
+
+
+def test_pmap_is_jit_of_shard_map(config):
+  """The same program under the two ways to say it gives the same bits: the way out when pmap goes."""
+  step = devices.many_steps(functools.partial(build.train_step(config), axis=devices.AXIS), 10)
+  settings, state = build.settings(config), build.init(config)
+  mesh = Mesh(np.array(jax.devices()), (devices.AXIS,))
+  body = lambda settings, state: step(settings, state, jnp.int32(0), jnp.int32(10))
+  sharded = jax.jit(jax.shard_map(body, mesh=mesh, in_specs=PartitionSpec(), out_specs=PartitionSpec(), check_vma=False))
+  expected, metrics = sharded(settings, state)
+  machines = devices.Devices()
+  ours, ours_metrics = machines.pmap_steps(functools.partial(build.train_step(config), axis=devices.AXIS), 10)(
+    settings, machines.replicate(state), 0, 10
+  )
+  chex.assert_trees_all_equal(devices.unreplicate(ours), jax.device_get(expected))
+  np.testing.assert_array_equal(ours_metrics['loss'], metrics['loss'])
+
+
+def test_gradients_are_those_of_the_whole_batch(config):
+  """A step on four devices is the step on one: pmean, not the first device's gradient (fake pmap, so no devices at all)."""
+  settings, state = build.settings(config), build.init(config)
+  step = build.train_step(config)
+  single, _ = jax.jit(step)(settings, state, jnp.int32(0))
+  with chex.fake_pmap():
+    together = jax.pmap(lambda _: step(settings, state, jnp.int32(0), axis='i'), axis_name='i')(jnp.arange(4))
+  for ours, theirs in zip(jax.tree.leaves(together[0].params), jax.tree.leaves(single.params)):
+    np.testing.assert_allclose(ours[0], theirs, atol=1e-5)
+
+
+def test_one_trace_serves_any_settings(config):
+  step = jax.jit(chex.assert_max_traces(build.train_step(config), n=1))
+  chex.clear_trace_counter()
+  state = build.init(config)
+  for seed in (0, 1):
+    other = tiny(training_steps=50, random_seed=seed, task__scale=0.3 + seed, optimizer__learning_rate=0.1 * (1 + seed))
+    step(build.settings(other), state, jnp.int32(seed))
+
+
+def test_training_learns(config):
+  _, losses = run(config, 1, [50])
+  assert losses[-10:].mean() < losses[:10].mean() - 0.1
+
+
+def test_warmup_cosine_at_named_steps():
+  numbers = {'learning_rate': 2.0, 'warmup_steps': 10.0, 'training_steps': 110.0}
+  rate = optimizers.warmup_cosine(numbers)
+  np.testing.assert_allclose([rate(step) for step in (0, 5, 10, 60, 110)], [0, 1, 2, 1, 0], atol=1e-6)
+  assert [float(optimizers.constant(numbers)(step)) for step in (0, 100)] == [2.0, 2.0]
+
+
+def test_gradients_are_clipped_before_adam():
+  """The first moment after one step is (1 - b1) times the clipped gradient: its norm is a tenth of the bound."""
+  numbers = {'learning_rate': 1.0, 'warmup_steps': 0.0, 'training_steps': 10.0, 'clip_norm': jnp.float32(0.5)}
+  optimizer = optimizers.adam('constant')(numbers)
+  params = {'a': jnp.zeros(3)}
+  _, state = optimizer.update({'a': jnp.array([30.0, 40.0, 0.0])}, optimizer.init(params), params)
+  first_moment = jax.tree.leaves(state)[1]
+  np.testing.assert_allclose(first_moment, 0.1 * 0.5 * np.array([0.6, 0.8, 0.0]), rtol=1e-5)
