@@ -31,6 +31,11 @@ def _files(folder: Path) -> dict[str, str]:
   return {str(path.relative_to(folder)): digest(path.read_bytes()) for path in paths}
 
 
+def _arrays(tree: Any) -> dict[str, str]:
+  """Type and shape of every leaf, by name."""
+  return {jax.tree_util.keystr(path): f'{leaf.dtype}{list(leaf.shape)}' for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
 def write(folder: Path, state: Any, about: dict[str, Any]) -> None:
   """Writes a pytree of arrays to `folder`, which exists afterwards complete or not at all."""
   import orbax.checkpoint as ocp
@@ -38,9 +43,11 @@ def write(folder: Path, state: Any, about: dict[str, Any]) -> None:
   temporary = folder.with_name(f'.{folder.name}.writing')
   shutil.rmtree(temporary, ignore_errors=True)
   temporary.mkdir(parents=True)
+  state = jax.tree.map(np.asarray, state)
   with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
-    checkpointer.save(temporary.resolve() / 'state', args=ocp.args.StandardSave(jax.tree.map(np.asarray, state)))
-  manifest = {**about, 'files': _files(temporary), 'versions': {name: version(name) for name in PACKAGES}}
+    checkpointer.save(temporary.resolve() / 'state', args=ocp.args.StandardSave(state))
+  versions = {name: version(name) for name in PACKAGES}
+  manifest = {**about, 'arrays': _arrays(state), 'files': _files(temporary), 'versions': versions}
   manifest['digest'] = digest(canonical(manifest).encode())
   (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
   for path in sorted(temporary.rglob('*')):
@@ -54,7 +61,7 @@ def verify(folder: Path) -> dict[str, Any]:
   """The manifest of a checkpoint, after comparing every file with it.
 
   Raises:
-    Damaged: naming the first file that is missing, altered or not in the manifest.
+    Damaged: naming the first file that is missing, altered, unreadable or not in the manifest.
   """
   try:
     manifest = json.loads((folder / MANIFEST).read_text())
@@ -63,7 +70,10 @@ def verify(folder: Path) -> dict[str, Any]:
     raise Damaged(f'{MANIFEST} cannot be read ({type(error).__name__})') from error
   if digest(canonical(manifest).encode()) != claimed:
     raise Damaged(f'{MANIFEST} is altered')
-  found = _files(folder)
+  try:
+    found = _files(folder)
+  except OSError as error:
+    raise Damaged(f'{error.filename} cannot be read ({error.strerror})') from error
   for name in sorted(found.keys() | manifest['files'].keys()):
     if found.get(name) != manifest['files'].get(name):
       kind = 'missing' if name not in found else 'altered' if name in manifest['files'] else 'not in the manifest'
@@ -76,24 +86,18 @@ def read(folder: Path, target: Any) -> Any:
 
   Raises:
     Damaged: if a file is not what was written.
-    BadInput: if the checkpoint's arrays are not those of `target`.
+    BadInput: if the checkpoint's arrays are not those of `target`, naming the first that differs.
   """
   import orbax.checkpoint as ocp
 
-  verify(folder)
-  template = jax.tree.map(lambda leaf: np.zeros(np.shape(leaf), leaf.dtype), target)
-  try:
-    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
-      state = checkpointer.restore(folder.resolve() / 'state', args=ocp.args.StandardRestore(template))
-  except (ValueError, KeyError) as error:
-    raise BadInput(
-      f'{folder}: holds another model or optimizer than the config says ({str(error).splitlines()[0][:200]})'
-    ) from error
-  for (path, wanted), (_, found) in zip(jax.tree.leaves_with_path(template), jax.tree.leaves_with_path(state)):
-    if wanted.shape != found.shape or wanted.dtype != found.dtype:
-      name = jax.tree_util.keystr(path)
-      raise BadInput(f'{folder}: {name} is {found.dtype}{list(found.shape)}, the config says {wanted.dtype}{list(wanted.shape)}')
-  return state
+  template = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), target)
+  there, here = verify(folder)['arrays'], _arrays(template)
+  for name in sorted(there.keys() | here.keys()):
+    if there.get(name) != here.get(name):
+      differ = f'{name} is {there.get(name, "absent")} there and {here.get(name, "absent")} by the config'
+      raise BadInput(f'{folder}: holds another model or optimizer: {differ}')
+  with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+    return checkpointer.restore(folder.resolve() / 'state', args=ocp.args.StandardRestore(template))
 
 
 class Checkpoints:

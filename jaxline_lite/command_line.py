@@ -111,7 +111,7 @@ def parse(argv: Sequence[str]) -> tuple[ConfigDict, str, dict[str, object]]:
       _check_override(name, value if equals else following, config)
   try:
     rest = FLAGS(list(argv))
-  except flags.Error as error:
+  except (flags.Error, ValueError) as error:  # a plain ValueError: '--noconfig.final_eval=1 does not take an argument'
     raise BadInput(' '.join(str(error).split())) from error
   if len(rest) > 1:
     raise BadInput(f'{rest[1]!r} belongs to no flag; flags look like --config.training.batch_size=128')

@@ -89,10 +89,11 @@ class Devices:
     `measure(arguments, tree, indices)` gets all indices `[count]`, finds its share of them by the axis name `AXIS`, and
     returns a dict of `[count / N, ...]`.
     """
-    program = jax.pmap(measure, AXIS, in_axes=(None, 0, None), devices=self.devices)
+    place = np.arange(len(self.devices))  # pmap wants something to map over, and the tree may be empty
+    program = jax.pmap(lambda _, *rest: measure(*rest), AXIS, in_axes=(0, None, 0, None), devices=self.devices)
 
     def run(arguments, tree, first, count):
-      measured = program(arguments, tree, first + np.arange(count, dtype=np.int32))
+      measured = program(place, arguments, tree, first + np.arange(count, dtype=np.int32))
       return {name: np.asarray(rows).reshape(count, *rows.shape[2:]) for name, rows in measured.items()}
 
     return run

@@ -64,17 +64,21 @@ def evaluate(
   settings = settings_of(config)
   for mode in modes:
     folder = EvalFolder(run, mode)
-    with locked(folder.path, 'evaluated'):
-      evaluation = experiment.evaluate(mode, stop.check)
+    evaluation = experiment.evaluate(mode, stop.check)
+    with locked(folder.path, 'evaluated', wait=stop.check):
       folder.write(step, settings, evaluation)
       experiment.draw_evaluation(mode, folder.path, step, evaluation)
     log.say(f'{mode} at step {step}\n{evaluation.table}')
 
 
 def best_step(run: Path, metric: str, higher_is_better: bool) -> int | None:
-  """The step of the best recorded evaluation by MODE/METRIC; the earliest where several are equal. None without records."""
+  """The step of the run's best evaluation by MODE/METRIC; the earliest where several are equal. None without records."""
   mode, _, name = metric.partition('/')
-  records = [record for record in EvalFolder(run, mode).records() if name in record]
+  if not name:
+    return None
+  usual = settings_of(read_config(run))
+  records = [record for record in EvalFolder(run, mode).records() if record['settings'] == usual]
+  records = [record for record in records if not np.isnan(record.get(name, np.nan))]
   if not records:
     return None
   sign = -1 if higher_is_better else 1

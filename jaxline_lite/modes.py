@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from jaxline_lite.errors import BadInput
 from jaxline_lite.experiment import AbstractExperiment
-from jaxline_lite.run_folder import RESUMABLE, claim, locked, read_config
+from jaxline_lite.run_folder import RESUMABLE, claim, locked, read_config, refuse_another
 from jaxline_lite.signals import StopFlag
 
 # Fields that a command may set when it evaluates a run; everything else is the run's own.
@@ -33,12 +33,16 @@ def train(
     raise BadInput(
       f'restore_path is {config.restore_path!r}; training resumes from checkpoint_dir, and restore_path is for modes eval*'
     )
+  if not config.checkpoint_dir:
+    raise BadInput('checkpoint_dir is empty; give the folder of the run, such as --config.checkpoint_dir=runs/first')
   folder = Path(config.checkpoint_dir)
   with locked(folder, 'trained'), StopFlag() as stop:
-    claim(folder, config, RESUMABLE | resumable)
+    refuse_another(folder, config, RESUMABLE | resumable)
     from jaxline_lite import train as loop
 
-    loop.train(make(config), config, folder, stop, evaluates_along)
+    experiment = make(config)  # may refuse the config too, and then the folder stays nobody's
+    claim(folder, config, RESUMABLE | resumable)
+    loop.train(experiment, config, folder, stop, evaluates_along)
   return folder
 
 

@@ -26,16 +26,15 @@ exit status: 0 finished, 1 a bug, 2 bad input, 3 diverged, 75 stopped with every
 LATER_MODES = ('sweep', 'report')
 
 
-def main(experiment: str, checks: str, argv: Sequence[str] | None = None) -> None:
+def main(experiment: str, checks: str) -> None:
   """Runs one command and exits with its status.
 
   Args:
     experiment: 'module:Class', an `AbstractExperiment` to be built from a config; imported when everything is checked.
     checks: a module without JAX with `check(config)`, which raises ValueError; `eval_modes(config)`, the names of all eval
       modes; `resumable(config)`, the fields in which a continued run may differ.
-    argv: the command line; by default the process's.
   """
-  argv = list(sys.argv if argv is None else argv)
+  argv = list(sys.argv)  # ml_collections finds its overrides nowhere else
   if {'--help', '-h', '--helpshort', '--helpfull', '-help'} & set(argv):
     print(USAGE)
     sys.exit(0)

@@ -5,7 +5,8 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def read_config(folder: Path) -> ConfigDict:
   """
   try:
     stored = json.loads((folder / 'config.json').read_text())
-  except FileNotFoundError as error:
+  except (FileNotFoundError, NotADirectoryError) as error:
     raise BadInput(
       f'{folder}: no run is there (no config.json); give a run folder with --config.restore_path, or train first'
     ) from error
@@ -60,29 +61,36 @@ def read_config(folder: Path) -> ConfigDict:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, purpose: str) -> Iterator[None]:
-  """Holds a folder for one process.
+def locked(folder: Path, purpose: str, wait: Callable[[], None] | None = None) -> Iterator[None]:
+  """Holds a folder for one process; while another has it, calls `wait`, if there is one.
 
   Raises:
-    BadInput: naming the host and process that holds it.
+    BadInput: naming the host and process that holds it, if there is no `wait`.
   """
-  folder.mkdir(parents=True, exist_ok=True)
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise BadInput(f'{folder}: no folder can be made there ({error.strerror}); choose another --config.checkpoint_dir') from error
   with (folder / '.lock').open('a+') as lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-      lock.seek(0)
-      raise BadInput(
-        f'{folder}: already {purpose} by {lock.read().strip() or "another process"}; wait for it or choose another folder'
-      ) from error
+    while True:
+      try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        break
+      except OSError as error:
+        lock.seek(0)
+        holder = lock.read().strip() or 'another process'
+        if wait is None:
+          raise BadInput(f'{folder}: already {purpose} by {holder}; wait for it or choose another folder') from error
+        wait()
+        time.sleep(0.05)
     lock.truncate(0)
     lock.write(f'process {os.getpid()} on {socket.gethostname()}')
     lock.flush()
     yield
 
 
-def claim(folder: Path, config: ConfigDict, resumable: frozenset[str] = RESUMABLE) -> None:
-  """Makes the folder this config's, or checks that it is.
+def refuse_another(folder: Path, config: ConfigDict, resumable: frozenset[str] = RESUMABLE) -> None:
+  """Checks that the folder is this config's or nobody's.
 
   Raises:
     BadInput: if another run is there, naming the fields that differ.
@@ -98,4 +106,13 @@ def claim(folder: Path, config: ConfigDict, resumable: frozenset[str] = RESUMABL
       raise BadInput(
         f'{folder}: another run is there, which differs in {changes}; choose another folder with --config.checkpoint_dir'
       )
+
+
+def claim(folder: Path, config: ConfigDict, resumable: frozenset[str] = RESUMABLE) -> None:
+  """Makes the folder this config's, unless it is another's.
+
+  Raises:
+    BadInput: if another run is there, naming the fields that differ.
+  """
+  refuse_another(folder, config, resumable)
   files.replace(folder / 'config.json', json.dumps(plain(config), indent=1) + '\n')

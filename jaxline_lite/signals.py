@@ -21,6 +21,7 @@ class StopFlag:
   def __init__(self):
     self.received: signal.Signals | None = None
     self._before = {}
+    self._interrupted = False
 
   def __enter__(self) -> 'StopFlag':
     if threading.current_thread() is threading.main_thread():
@@ -41,8 +42,9 @@ class StopFlag:
   def _listen(self) -> None:
     while received := self._reader.recv(1):
       number = signal.Signals(received[0])
-      if number == signal.SIGINT and self.received == signal.SIGINT:
+      if number == signal.SIGINT and self._interrupted:
         os._exit(INTERRUPTED_TWICE)
+      self._interrupted = self._interrupted or number == signal.SIGINT
       self.received = self.received or number
     self._reader.close()
 

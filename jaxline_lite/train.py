@@ -1,10 +1,12 @@
 """The training loop: from the newest checkpoint to the last step, then the final evaluation."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -53,22 +55,21 @@ class Trainer:
       Stopped: after a signal, when everything is saved.
       Diverged: at the first loss or state that is not finite.
     """
-    step, end = self.restore(), self.config.training_steps
-    missing = self.missing_evaluations(end) if self.config.final_eval else ()
+    step = self.restore()
+    end = max(step, self.config.training_steps)  # a run may go on with fewer steps than it has made
+    missing = self.missing_evaluations(end) if self.config.final_eval or self.plan.evaluates(end) else ()
     if step >= end and not missing:
       self.log.say(f'{self.folder} is finished: {step} steps; choose another --config.checkpoint_dir for another run')
       return
     self.log.say(f'{self.folder}: from step {step} to {end}' + (f'\n{self.experiment.describe()}' if step == 0 else ''))
-    self.log = Log(self.folder / 'log.txt', total=end, first=step)
+    self.log.show_progress(end, step)
     self.metrics = JsonLines(self.folder / 'metrics.jsonl', up_to=step)
     self.timing = JsonLines(self.folder / 'timing.jsonl', up_to=step)
-    try:
+    with contextlib.closing(self.metrics), contextlib.closing(self.timing):
       self.advance(step)
-      if self.config.final_eval:
-        evaluate(self.experiment, self.config, self.folder, self.missing_evaluations(end), end, self.stop, self.log)
-      self.experiment.draw_training(self.folder)
-    finally:
-      self.log.close()
+    if self.config.final_eval:
+      evaluate(self.experiment, self.config, self.folder, self.missing_evaluations(end), end, self.stop, self.log)
+    self.experiment.draw_training(self.folder)
 
   def advance(self, step: int) -> None:
     """From `step` to the end, doing at each step what is due there."""
@@ -92,11 +93,11 @@ class Trainer:
   def record(self, before: int, metrics: dict[str, np.ndarray]) -> None:
     """Writes the lines of the steps after `before` that are due."""
     every, end = self.config.log_train_data_interval, self.config.training_steps
-    count = len(metrics['loss'])
+    count, self.loss = len(metrics['loss']), metrics['loss'][-1]
     for i, step in enumerate(range(before + 1, before + count + 1)):
       row = {name: float(values[i]) for name, values in metrics.items()}
       if not np.isfinite(row['loss']):
-        self.diverged(step, row['loss'])
+        self.diverged(step, f'loss {row["loss"]}')
       if step % every == 0:
         self.metrics.append({'step': step, **row})
         rate = self.rate.per_second
@@ -108,8 +109,8 @@ class Trainer:
   def save(self, step: int) -> None:
     """Saves the state with the records that belong to it, then deletes the checkpoints nobody keeps."""
     state = self.experiment.state
-    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state) if np.issubdtype(leaf.dtype, np.inexact)):
-      self.diverged(step, float('nan'))
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.inexact)):
+      self.diverged(step, f'loss {self.loss}, but the state is not finite')
     self.metrics.sync()
     self.timing.sync()
     self.checkpoints.save(step, state, self.about())
@@ -124,12 +125,14 @@ class Trainer:
     best = best_step(self.folder, self.config.best_model_eval_metric, self.config.best_model_eval_metric_higher_is_better)
     self.checkpoints.keep(self.plan.kept | {*steps[-LATEST:], best})
 
-  def diverged(self, step: int, loss: float) -> None:
+  def diverged(self, step: int, how: str) -> None:
     good = self.checkpoints.steps()
     last = f'the last good checkpoint is {self.checkpoints.path(good[-1])}' if good else 'there is no checkpoint yet'
-    raise Diverged(f'diverged at step {step}: loss {loss}; {last}')
+    raise Diverged(f'diverged at step {step}: {how}; {last}')
 
 
 def train(experiment: AbstractExperiment, config: ConfigDict, folder: Path, stop: StopFlag, evaluates_along: bool) -> None:
   """Trains to `config.training_steps` in a folder that is locked and claimed; goes on where an earlier call ended."""
-  Trainer(experiment, config, folder, stop, evaluates_along).run()
+  trainer = Trainer(experiment, config, folder, stop, evaluates_along)
+  with contextlib.closing(trainer.log):
+    trainer.run()

@@ -17,9 +17,14 @@ def clock(seconds: float) -> str:
 class Log:
   """Writes lines to a file and to standard output; on a terminal, steps move a progress bar instead."""
 
-  def __init__(self, path: Path | None, total: int = 0, first: int = 0):
+  def __init__(self, path: Path | None):
     self._file = path.open('a') if path else None
-    self._bar = tqdm(total=total, initial=first, unit='step', dynamic_ncols=True) if total and sys.stderr.isatty() else None
+    self._bar: tqdm | None = None
+
+  def show_progress(self, total: int, first: int) -> None:
+    """On a terminal, shows a progress bar from here on."""
+    if sys.stderr.isatty():
+      self._bar = tqdm(total=total, initial=first, unit='step', dynamic_ncols=True)
 
   def say(self, text: str) -> None:
     """Shows and records lines that tell an event."""

@@ -1,0 +1,171 @@
+"""Evaluations: of any checkpoint, each recorded once, and beside training."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxline_lite import modes
+from jaxline_lite.errors import BadInput
+from jaxline_lite.evaluate import EvalFolder, best_step, settings_of
+from jaxline_lite.experiment import Evaluation
+from jaxline_lite.files import read_lines
+from jaxline_lite.run_folder import claim, locked
+from tests.jaxline_lite.dummy import Dummy, configured, left_by, train
+
+
+@pytest.fixture
+def trained(tmp_path):
+  """A run with checkpoints at 20, 40 and 60 that was not evaluated."""
+  train(configured(tmp_path, keep_checkpoints='every:20', final_eval=False))
+  return tmp_path
+
+
+def evaluate(folder, *names, **fields):
+  """What `--jaxline_mode eval*` does; the steps whose states were evaluated."""
+  made = []
+  config = modes.evaluated_config(configured(folder, **fields))
+  make = lambda config: made.append(Dummy(config, on_batch=lambda batch: batches.append(int(made[0].state['count'])))) or made[-1]
+  batches = []
+  modes.evaluate(make, config, names or ('eval',))
+  return batches[::3]
+
+
+def records(folder, mode='eval'):
+  return list(read_lines(folder / mode / 'metrics.jsonl'))
+
+
+def record(config, step, value):
+  """Puts a record on disk, as if `step` had been evaluated by this config."""
+  folder = EvalFolder(Path(config.checkpoint_dir), 'eval')
+  folder.path.mkdir(exist_ok=True)
+  folder.write(step, settings_of(config), Evaluation({'score': value}, '', {}))
+
+
+def files(folder):
+  return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+
+
+@pytest.mark.parametrize(('which', 'steps'), [('latest', [60]), ('all', [20, 40, 60]), ('40,20', [40, 20]), ('best', [40])])
+def test_checkpoints_are_chosen(trained, which, steps):
+  config = configured(trained, best_model_eval_metric='eval/score')
+  claim(trained, config)
+  for step, score in ((20, 2.0), (40, 1.0), (60, 1.0)):
+    record(config, step, score)
+  assert evaluate(trained, 'eval_twice', eval_checkpoints=which) == steps
+  assert {record['step'] for record in records(trained, 'eval_twice')} == set(steps)
+
+
+def test_restore_path_is_a_run_or_a_checkpoint(trained):
+  assert evaluate('nowhere', restore_path=str(trained)) == [60]
+  assert evaluate('nowhere', restore_path=str(trained / 'checkpoints' / '20')) == [20]
+  assert [(record['step'], record['distance']) for record in records(trained)] == [(20, 30), (60, 10)]
+
+
+@pytest.mark.parametrize(
+  ('fields', 'told'),
+  [
+    ({'eval_checkpoints': '20,30'}, 'there is no checkpoint 30; there are 20, 40, 60'),
+    ({'eval_checkpoints': 'best'}, 'no best checkpoint is known; it takes mode train_eval and best_model_eval_metric'),
+    ({'restore_path': 'nowhere'}, r'nowhere: no run is there \(no config.json\)'),
+  ],
+)
+def test_what_is_not_there_is_told(trained, fields, told):
+  with pytest.raises(BadInput, match=told):
+    evaluate(trained, **fields)
+
+
+def test_second_evaluation_replaces_the_first(trained):
+  """Also if it differs in what no result depends on, such as the batch size."""
+  evaluate(trained, eval_checkpoints='all')
+  before = files(trained)
+  evaluate(trained, eval_checkpoints='all', eval__batch_size=1)
+  assert files(trained) == before
+  assert [record['step'] for record in records(trained)] == [20, 40, 60]
+
+
+def test_other_settings_are_other_records(trained):
+  """With arrays of their own; the run's own records, and its config, stay as they are."""
+  evaluate(trained)
+  before = files(trained)
+  evaluate(trained, eval__seed=7)
+  evaluate(trained, eval__seed=7, eval__target=10)
+  after = files(trained)
+  assert [(record['settings'], record['distance']) for record in records(trained)] == [
+    ({'seed': 0, 'target': 50}, 10), ({'seed': 7, 'target': 10}, 50), ({'seed': 7, 'target': 50}, 10)
+  ]  # fmt: skip
+  assert after.keys() - before.keys() == {'eval/60_seed=7.npz', 'eval/60_seed=7_target=10.npz'}
+  assert {name for name in before if after[name] != before[name]} == {'eval/metrics.jsonl'}
+  assert after['eval/60_seed=7.npz'] != before['eval/60.npz']
+
+
+def test_arrays_are_those_of_the_state(trained):
+  evaluate(trained, eval_checkpoints='20')
+  config = configured(trained)
+  experiment = Dummy(config)
+  experiment.step(0, 20)
+  with np.load(trained / 'eval' / '20.npz') as arrays:
+    assert arrays.files == ['scores']
+    np.testing.assert_array_equal(arrays['scores'], experiment.evaluate('eval', lambda: None).arrays['scores'])
+
+
+@pytest.mark.parametrize(
+  ('values', 'higher', 'best'),
+  [
+    ({10: 3.0, 20: 1.0, 30: 2.0}, False, 20),
+    ({10: 3.0, 20: 1.0, 30: 2.0}, True, 10),
+    ({10: 2.0, 20: 1.0, 30: 1.0}, False, 20),
+    ({10: 1.0, 20: 2.0, 30: 2.0}, True, 20),
+    ({10: np.nan, 20: 5.0, 30: 4.0}, False, 30),
+    ({10: np.nan, 20: 5.0, 30: 4.0}, True, 20),
+    ({10: np.nan}, True, None),
+    ({}, False, None),
+  ],
+)
+def test_best_is_the_earliest_of_the_best(tmp_path, values, higher, best):
+  config = configured(tmp_path)
+  claim(tmp_path, config)
+  for step, value in values.items():
+    record(config, step, value)
+  assert best_step(tmp_path, 'eval/score', higher) == best
+  assert best_step(tmp_path, 'eval/other', higher) is None
+  assert best_step(tmp_path, '', higher) is None
+
+
+def test_best_compares_like_with_like(tmp_path):
+  """Evaluations with other settings than the run's, on easier data perhaps, have no say."""
+  claim(tmp_path, configured(tmp_path))
+  for step, target, score in ((10, 50, 2.0), (20, 50, 3.0), (20, 10, 1.0)):
+    record(configured(tmp_path, eval__target=target), step, score)
+  assert best_step(tmp_path, 'eval/score', False) == 10
+
+
+def test_evaluation_goes_on_beside_training(tmp_path):
+  """It sees the checkpoints that there are, and the run is the same without it."""
+  train(configured(tmp_path / 'alone'))
+  seen = []
+  hook = lambda step: seen.extend(evaluate(tmp_path / 'run', 'eval_twice')) if step == 45 else None
+  train(configured(tmp_path / 'run'), on_step=hook, most_steps=1)
+  assert seen == [40]
+  ours = left_by(tmp_path / 'run')
+  assert {name: ours[name] for name in ours if not name.startswith('eval_twice')} == left_by(tmp_path / 'alone')
+
+
+def test_training_waits_for_another_to_record(tmp_path):
+  """Rather than end because somebody else evaluates the same run."""
+  held, release = threading.Event(), threading.Event()
+
+  def hold():
+    with locked(tmp_path / 'eval', 'evaluated'):
+      held.set()
+      release.wait(30)
+
+  other = threading.Thread(target=hold)
+  other.start()
+  held.wait(30)
+  threading.Timer(0.2, release.set).start()
+  train(configured(tmp_path, training_steps=20))
+  assert release.is_set()
+  assert [record['step'] for record in records(tmp_path)] == [20]
+  other.join()

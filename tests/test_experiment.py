@@ -1,0 +1,105 @@
+"""Runs of the real experiment: the same bits however they are logged, the same numbers on any devices."""
+
+import functools
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from icljax import build
+from icljax.experiment import Experiment
+from jaxline_lite import modes
+from jaxline_lite.checkpoint import Checkpoints
+from jaxline_lite.files import read_lines
+from tests.configs import tiny
+
+
+@functools.cache
+def experiment(on: int, steps: int = 40) -> Experiment:
+  """One experiment for all runs of so many steps on so many devices: they differ in what the loop does only."""
+  return Experiment(tiny(training_steps=steps), jax.devices()[:on])
+
+
+def train(config, on: int = 1, along: bool = False):
+  """The state after a run, resumed if there is one."""
+  machine = experiment(on, config.training_steps)
+  machine.state = build.init(config)
+  modes.train(lambda _: machine, config, evaluates_along=along)
+  return machine.state
+
+
+def test_log_intervals_change_no_bit(tmp_path):
+  states = {}
+  for every in (1, 7, 100):
+    states[every] = train(tiny(tmp_path / str(every), log_train_data_interval=every, final_eval=False))
+  chex.assert_trees_all_equal(*states.values())
+  lines = {every: (tmp_path / str(every) / 'metrics.jsonl').read_text().splitlines() for every in states}
+  assert lines[7] == lines[1][6::7]
+  assert lines[100] == []
+
+
+def test_a_thousand_steps_are_one_program(tmp_path, monkeypatch):
+  traced = []
+  step_of = build.train_step
+
+  def counted(config):
+    step = step_of(config)
+    return lambda *arguments, **names: (traced.append(1), step(*arguments, **names))[1]
+
+  monkeypatch.setattr(build, 'train_step', counted)
+  config = tiny(tmp_path, training_steps=1000, log_train_data_interval=7, save_checkpoint_interval='100', eval_interval=250)
+  machine = Experiment(config, jax.devices()[:1])
+  machine.step(0, 1)
+  once = len(traced)
+  machine.state = build.init(config)
+  modes.train(lambda _: machine, config, evaluates_along=True)
+  assert len(traced) == once
+  assert [record['step'] for record in read_lines(tmp_path / 'eval' / 'metrics.jsonl')] == [250, 500, 750, 1000]
+  assert [record['step'] for record in read_lines(tmp_path / 'metrics.jsonl')] == list(range(7, 1001, 7))
+
+
+class Unplugged(Exception):
+  """What ends a run in the middle."""
+
+
+def test_a_run_moves_between_four_devices_and_one(tmp_path, monkeypatch):
+  alone = train(tiny(tmp_path / 'alone', final_eval=False))
+  config = tiny(tmp_path / 'moved', final_eval=False)
+  for on, until in ((4, 10), (1, 30), (4, 40)):
+    monkeypatch.setattr(Checkpoints, 'save', functools.partialmethod(_save_until, until, Checkpoints.save))
+    try:
+      moved = train(config, on)
+    except Unplugged:
+      assert Checkpoints(tmp_path / 'moved' / 'checkpoints', print).steps()[-1] == until
+    monkeypatch.undo()
+  for ours, theirs in zip(jax.tree.leaves(moved.params), jax.tree.leaves(alone.params)):
+    np.testing.assert_allclose(np.delete(ours, _keys(ours), -1), np.delete(theirs, _keys(theirs), -1), atol=1e-5)
+
+
+def _save_until(checkpoints, until, save, step, state, about):
+  save(checkpoints, step, state, about)
+  if step == until < 40:
+    raise Unplugged
+
+
+def _keys(leaf) -> slice:
+  """The part of `qkv` that belongs to the keys, whose bias has no gradient but rounding."""
+  width = tiny().model.width
+  return np.s_[width : 2 * width] if leaf.shape == (3 * width,) else np.s_[0:0]
+
+
+@pytest.fixture(scope='module')
+def metrics():
+  state = build.init(tiny())
+  values = {}
+  for on in (1, 4):
+    experiment(on).state = state
+    values[on] = experiment(on).evaluate('eval', lambda: None).metrics
+  return values
+
+
+def test_evaluations_agree_on_any_devices(metrics):
+  assert metrics[1].keys() == metrics[4].keys()
+  for name, value in metrics[1].items():
+    assert metrics[4][name] == pytest.approx(value, abs=1e-6), name
