@@ -1,5 +1,6 @@
 """What a config must satisfy. Imports no JAX, so that a wrong one fails at once; a test holds the names against the code."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,7 @@ HEADS = ('mixture', 'eta')
 TOKENS = ('pairs', 'interleaved')
 SCHEDULES = ('constant', 'warmup_cosine')
 PRECISIONS = ('auto', 'highest', 'tf32', 'bfloat16')
+LARGEST_SEED = 2**32 - 1
 
 
 def family_names(config: ConfigDict) -> tuple[str, ...]:
@@ -48,7 +50,11 @@ def check(config: ConfigDict) -> None:
   _at_least(config, 1, 'eval.episodes', 'eval.batch_size', 'eval.posterior_samples')
   _at_least(config, 2, 'task.classes')
   _at_least(config, 0, 'random_seed', 'eval.seed', 'optimizer.warmup_steps')
-  _positive(config, 'task.scale', 'task.clip', 'task.noise', 'task.r', 'optimizer.learning_rate', 'optimizer.clip_norm')
+  for field in ('random_seed', 'eval.seed'):
+    if _get(config, field) > LARGEST_SEED:
+      raise ValueError(f'{field} is {_get(config, field)}; allowed are whole numbers up to {LARGEST_SEED}')
+  _positive(config, 'task.clip', 'optimizer.clip_norm', infinite=True)
+  _positive(config, 'task.scale', 'task.noise', 'task.r', 'optimizer.learning_rate')
   _positive(config, *(name for name in ('eval.scale', 'eval.r') if _get(config, name) is not None))
   if config.model.width % config.model.heads:
     raise ValueError(f'model.heads is {config.model.heads}, which does not divide model.width {config.model.width}')
@@ -76,7 +82,8 @@ def _at_least(config: ConfigDict, least: int, *fields: str) -> None:
       raise ValueError(f'{field} is {_get(config, field)}; allowed are whole numbers from {least}')
 
 
-def _positive(config: ConfigDict, *fields: str) -> None:
+def _positive(config: ConfigDict, *fields: str, infinite: bool = False) -> None:
   for field in fields:
-    if not _get(config, field) > 0:
-      raise ValueError(f'{field} is {_get(config, field)}; allowed are numbers above 0')
+    value = _get(config, field)
+    if not (0 < value < math.inf or (infinite and value == math.inf)):
+      raise ValueError(f'{field} is {value}; allowed are numbers above 0' + (', and inf for none' if infinite else ''))

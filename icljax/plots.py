@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from icljax.evaluation.paired import mean_and_error
 
@@ -29,9 +30,14 @@ def _figure(title: str, xlabel: str, ylabel: str):
 
 
 def curves(path: Path, nats: dict[str, np.ndarray], title: str) -> None:
-  """Nats over the number of pairs seen, with bands of two standard errors; `[n, K]` by predictor."""
+  """Nats over the number of pairs seen, with bands of two standard errors; `[n, K]` by predictor.
+
+  A predictor whose numbers are another's has no curve of its own: told the only family there is, Bayes is Bayes.
+  """
   figure, axes = _figure(title, 'pairs seen, k', 'nats per target')
-  for name, values in nats.items():
+  axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+  shown = {name: values for name, values in nats.items() if name != 'bayes_family' or not np.array_equal(values, nats['bayes'])}
+  for name, values in shown.items():
     mean, error = mean_and_error(values)
     k = np.arange(len(mean))
     style = STYLES.get(name, {})

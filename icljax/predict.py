@@ -14,6 +14,7 @@ from icljax.base import Episode, Predictor
 from icljax.likelihoods import Eta, Likelihood
 from icljax.tasks.glm import GLMTruth
 from jaxline_lite.checkpoint import Checkpoints
+from jaxline_lite.errors import BadInput
 from jaxline_lite.evaluate import choose
 from jaxline_lite.run_folder import read_config
 
@@ -51,17 +52,17 @@ class TrainedPredictor(Predictor):
     x, y, queries = self._checked(x_context, y_context, x_query)
     truth = self._truth(family)
     answers = [self._answer(x, y, queries[i : i + QUERIES]) for i in range(0, len(queries), QUERIES)]
-    joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *answers)
+    joined = jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)), *answers)
     return joined.given(truth)
 
   def _answer(self, x: np.ndarray, y: np.ndarray, queries: np.ndarray) -> Likelihood | Eta:
-    """At most QUERIES answers. Everything is padded to one shape, so that one program serves every context."""
+    """At most QUERIES answers, in numpy. Everything is padded to one shape, so that one program serves every context."""
     k, padded = len(y), np.zeros((QUERIES, self.task.points, self.task.dims), np.float32)
     targets = np.zeros(padded.shape[:2], np.float32)
     padded[:, :k], targets[:, :k] = x, y
     padded[: len(queries), k] = queries
     along = self.along(Episode(x=jnp.asarray(padded), y=jnp.asarray(targets), weight=jnp.ones(targets.shape), task=None))
-    return jax.tree.map(lambda leaf: leaf[: len(queries), k], along)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(queries), k], along)
 
   def _checked(self, x: ArrayLike, y: ArrayLike, queries: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     x, y, queries = (np.asarray(values, np.float32) for values in (x, y, queries))
@@ -105,7 +106,9 @@ def load(run: str | Path, checkpoint: int | str = 'latest') -> TrainedPredictor:
   """
   folder = Path(run)
   config = read_config(folder)
+  if checkpoint not in ('latest', 'best') and not str(checkpoint).isdecimal():
+    raise BadInput(f"checkpoint is {checkpoint!r}; allowed are 'latest', 'best' and a step")
   checkpoints = Checkpoints(folder / 'checkpoints', print)
   (steps,) = choose(folder, config, str(checkpoint), checkpoints.steps())
-  step, state = checkpoints.read_any(steps, build.init(config))
+  step, state = checkpoints.read_any(steps, jax.eval_shape(lambda: build.init(config)))
   return TrainedPredictor(config, step, state.params)

@@ -7,22 +7,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import struct
 from jax.sharding import Mesh, PartitionSpec
 
 from icljax import build, optimizers
-from icljax.base import draw_batch, stream
+from icljax.base import Predictor, draw_batch, stream
+from icljax.likelihoods import Gaussian
+from icljax.training import TrainState, make_train_step
 from jaxline_lite import devices
 from tests.configs import tiny
 from tests.glms import draw_at
 
 
+@functools.cache
+def program(on: int):
+  """The tiny run's steps on so many devices, and those devices."""
+  machines = devices.Devices(jax.devices()[:on])
+  return machines.pmap_steps(functools.partial(build.train_step(tiny(training_steps=50)), axis=devices.AXIS), 50), machines
+
+
 def run(config, on: int, pieces: list[int]):
   """The state and losses after pieces of so many steps on so many devices."""
-  machines = devices.Devices(jax.devices()[:on])
-  step = functools.partial(build.train_step(config), axis=devices.AXIS)
-  program, state, first, losses = machines.pmap_steps(step, 60), machines.replicate(build.init(config)), 0, []
+  steps, machines = program(on)
+  state, first, losses = machines.replicate(build.init(config)), 0, []
   for count in pieces:
-    state, metrics = program(build.settings(config), state, first, count)
+    state, metrics = steps(build.settings(config), state, first, count)
     first += count
     losses.append(metrics['loss'])
   return devices.unreplicate(state), np.concatenate(losses)
@@ -71,44 +80,58 @@ def test_devices_see_the_same_episodes_to_the_bit(config):
   assert len(np.unique(batches[0].y)) > 90
 
 
-def test_pmap_is_jit_of_shard_map(config):
+class Line(Predictor, struct.PyTreeNode):
+  """The smallest trained predictor: y ~ N(w.x, 1)."""
+
+  w: jax.Array
+
+  def along(self, episodes):
+    return Gaussian.of(episodes.x @ self.w, jnp.float32(1.0))
+
+
+@pytest.fixture
+def line(config):
+  """The step, settings and first state of training a line."""
+  settings = build.settings(config)
+  optimizer = optimizers.adam('constant')
+  state = TrainState(jnp.zeros(2), optimizer(settings.optimizer).init(jnp.zeros(2)))
+  return make_train_step(lambda params, _: Line(params), optimizer, 16), settings, state
+
+
+def test_pmap_is_jit_of_shard_map(line):
   """The same program under the two ways to say it gives the same bits: the way out when pmap goes."""
-  step = devices.many_steps(functools.partial(build.train_step(config), axis=devices.AXIS), 10)
-  settings, state = build.settings(config), build.init(config)
+  step, settings, state = line
+  step = functools.partial(step, axis=devices.AXIS)
   mesh = Mesh(np.array(jax.devices()), (devices.AXIS,))
-  body = lambda settings, state: step(settings, state, jnp.int32(0), jnp.int32(10))
+  body = lambda settings, state: devices.many_steps(step, 10)(settings, state, jnp.int32(0), jnp.int32(10))
   sharded = jax.jit(jax.shard_map(body, mesh=mesh, in_specs=PartitionSpec(), out_specs=PartitionSpec(), check_vma=False))
   expected, metrics = sharded(settings, state)
   machines = devices.Devices()
-  ours, ours_metrics = machines.pmap_steps(functools.partial(build.train_step(config), axis=devices.AXIS), 10)(
-    settings, machines.replicate(state), 0, 10
-  )
+  ours, ours_metrics = machines.pmap_steps(step, 10)(settings, machines.replicate(state), 0, 10)
   chex.assert_trees_all_equal(devices.unreplicate(ours), jax.device_get(expected))
   np.testing.assert_array_equal(ours_metrics['loss'], metrics['loss'])
 
 
-def test_gradients_are_those_of_the_whole_batch(config):
+def test_gradients_are_those_of_the_whole_batch(line):
   """A step on four devices is the step on one: pmean, not the first device's gradient (fake pmap, so no devices at all)."""
-  settings, state = build.settings(config), build.init(config)
-  step = build.train_step(config)
+  step, settings, state = line
   single, _ = jax.jit(step)(settings, state, jnp.int32(0))
   with chex.fake_pmap():
-    together = jax.pmap(lambda _: step(settings, state, jnp.int32(0), axis='i'), axis_name='i')(jnp.arange(4))
-  for ours, theirs in zip(jax.tree.leaves(together[0].params), jax.tree.leaves(single.params)):
-    np.testing.assert_allclose(ours[0], theirs, atol=1e-5)
+    together = jax.jit(jax.pmap(lambda _: step(settings, state, jnp.int32(0), axis='i'), axis_name='i'))(jnp.arange(4))
+  chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[2], together[0]), single, rtol=1e-5)
 
 
-def test_one_trace_serves_any_settings(config):
-  step = jax.jit(chex.assert_max_traces(build.train_step(config), n=1))
+def test_one_trace_serves_any_settings(line):
+  step, _, state = line
   chex.clear_trace_counter()
-  state = build.init(config)
+  step = jax.jit(chex.assert_max_traces(step, n=1))
   for seed in (0, 1):
     other = tiny(training_steps=50, random_seed=seed, task__scale=0.3 + seed, optimizer__learning_rate=0.1 * (1 + seed))
     step(build.settings(other), state, jnp.int32(seed))
 
 
-def test_training_learns(config):
-  _, losses = run(config, 1, [50])
+def test_training_learns(alone):
+  losses = alone[1]
   assert losses[-10:].mean() < losses[:10].mean() - 0.1
 
 

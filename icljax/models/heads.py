@@ -39,12 +39,12 @@ class MixtureHead(nn.Module):
 
   @nn.compact
   def __call__(self, hidden: Array, dispersion: Dispersion) -> Mixture:
-    dense = lambda features, name: nn.Dense(features, precision=self.precision, name=name)(hidden)
-    logits = dense(len(self.families) * self.components, 'weights')
-    log_weights = jax.nn.log_softmax(logits).reshape(-1, len(self.families), self.components)
-    parts = []
-    for family in self.families:
-      eta = dense(self.components * family.predictors, f'eta_{family.name}')
-      eta = bounded(eta).reshape(-1, self.components, family.predictors)
+    logits, parts = [], []
+    for family in self.families:  # a layer of its own for each, so that a model of more families can start from this one
+      features = self.components * (1 + family.predictors)
+      outputs = nn.Dense(features, precision=self.precision, name=family.name)(hidden)
+      logits.append(outputs[:, : self.components])
+      eta = bounded(outputs[:, self.components :]).reshape(-1, self.components, family.predictors)
       parts.append(family.likelihood(eta, dispersion))
+    log_weights = jax.nn.log_softmax(jnp.concatenate(logits, axis=1)).reshape(-1, len(self.families), self.components)
     return Mixture(log_weights, tuple(parts))

@@ -1,0 +1,103 @@
+"""Wrong command lines end in one line that names what is wrong, with exit status 2, and leave nothing behind."""
+
+import concurrent.futures
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs import glm
+from jaxline_lite.run_folder import claim
+
+ROOT = Path(__file__).parent.parent
+GLM = '--config=configs/glm.py'
+
+# what is wrong: (the command line, what its one line has to name); {tmp} is a folder with `trained`, a run's config
+WRONG = {
+  'an unknown field': ([GLM, '--config.traning_steps=5'], ['--config.traning_steps', "'training_steps'"]),
+  'an unknown field of a group': ([GLM, '--config.model.widht=5'], ['--config.model.widht', "'model.width'"]),
+  'a group of fields': ([GLM, '--config.task=5'], ['--config.task ', 'task.scale']),
+  'no whole number': ([GLM, '--config.training_steps=1.5'], ['--config.training_steps', "'1.5'", 'a whole number']),
+  'no number': ([GLM, '--config.task.scale=big'], ['--config.task.scale', "'big'", 'a number']),
+  'no tuple': ([GLM, '--config.eval_modes=a,b'], ['--config.eval_modes', "'a,b'", '"(\'a\',\'b\')"']),
+  'no truth value': ([GLM, '--config.final_eval=maybe'], ['--config.final_eval', "'maybe'", 'true or false']),
+  'a negated number': ([GLM, '--noconfig.training_steps'], ['--noconfig.training_steps', 'a whole number']),
+  'a negation with a value': ([GLM, '--noconfig.final_eval=1'], ['--noconfig.final_eval=1']),
+  'a mode': ([GLM, '--jaxline_mode=trian'], ["'trian'", "did you mean 'train'"]),
+  'a mode to come': ([GLM, '--jaxline_mode=sweep'], ['--jaxline_mode sweep', 'not built yet']),
+  'an eval mode': ([GLM, '--jaxline_mode=eval_poison', '--config.restore_path={tmp}/trained'], ["'eval_poison'", 'eval_poisson']),
+  'eval_modes': ([GLM, "--config.eval_modes=('eval_gamma',)"], ['--config.eval_modes', "'eval_gamma'"]),
+  'a missing config': ([], ['--config', 'is missing']),
+  'a config that is not there': (['--config=configs/gml.py'], ["'configs/gml.py'", "'configs/glm.py'"]),
+  'a broken config': (['--config={tmp}/broken.py'], ['broken.py, line 2', 'SyntaxError']),
+  'a config that fails': (['--config={tmp}/failing.py'], ['failing.py', 'OSError: one line and another']),
+  'a word': (['--config=configs/glm.py:poison'], ["'poison'", "did you mean 'poisson'"]),
+  'two presets': (['--config=configs/glm.py:poisson,linear'], ["'poisson'", "'linear'", 'at most one']),
+  'heads': ([GLM, '--config.model.heads=3'], ['model.heads is 3', 'model.width 64']),
+  'a batch size': ([GLM, '--config.training.batch_size=30'], ['training.batch_size is 30', '4 devices']),
+  'a family': ([GLM, '--config.task.families=poisson,gamma'], ['task.families', "'gamma'", 'exponential']),
+  'a learning rate': ([GLM, '--config.optimizer.learning_rate=-1'], ['optimizer.learning_rate is -1.0']),
+  'an infinite scale': ([GLM, '--config.task.scale=inf'], ['task.scale is inf']),
+  'a large seed': ([GLM, '--config.random_seed=5000000000'], ['random_seed is 5000000000', '4294967295']),
+  'an interval': ([GLM, '--config.save_checkpoint_interval=soon'], ['save_checkpoint_interval', "'soon'", "'300s'"]),
+  'what is kept': ([GLM, '--config.keep_checkpoints=all'], ['keep_checkpoints', "'all'", "'log:20'"]),
+  'restore_path in train': ([GLM, '--config.restore_path={tmp}/trained'], ['restore_path', 'checkpoint_dir']),
+  'a run that is not there': ([GLM, '--jaxline_mode=eval'], ['{run}: no run is there', '--config.restore_path']),
+  'a trained field in eval': ([GLM, '--jaxline_mode=eval', '--config.task.scale=2'], ['--config.task.scale', 'eval.*']),
+  'a stray argument': ([GLM, 'training_steps=5'], ["'training_steps=5'", 'belongs to no flag']),
+  'a flag': ([GLM, '--training_steps=5'], ["'training_steps'"]),
+  'no folder': ([GLM, '--config.checkpoint_dir='], ['checkpoint_dir is empty']),
+  'a file for a folder': ([GLM, '--config.checkpoint_dir={tmp}/broken.py'], ['{tmp}/broken.py', 'checkpoint_dir']),
+}  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def outcomes(tmp_path_factory):
+  """What each command line of the table, all run side by side, printed and left in its run folder."""
+  tmp = tmp_path_factory.mktemp('command_line')
+  (tmp / 'broken.py').write_text('def get_config():\n  return (\n')
+  (tmp / 'failing.py').write_text("raise OSError('one line\\nand another')\n")
+  (tmp / 'trained').mkdir()
+  claim(tmp / 'trained', glm.get_config())
+  environment = os.environ | {'XLA_FLAGS': '--xla_force_host_platform_device_count=4'}
+
+  def run(item):
+    number, (what, (arguments, _)) = item
+    folder = tmp / f'run{number}'
+    arguments = [argument.format(tmp=tmp) for argument in arguments]
+    if arguments and not any('checkpoint_dir' in argument for argument in arguments):
+      arguments.append(f'--config.checkpoint_dir={folder}')
+    done = subprocess.run(
+      [sys.executable, 'run.py', *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
+    return what, (done, tmp, folder)
+
+  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    return dict(pool.map(run, enumerate(WRONG.items())))
+
+
+@pytest.mark.parametrize('what', WRONG)
+def test_a_wrong_command_line_ends_in_one_line(outcomes, what):
+  done, tmp, folder = outcomes[what]
+  assert done.returncode == 2, done.stderr
+  assert done.stdout == ''
+  assert done.stderr.count('\n') == 1
+  assert done.stderr.strip()
+  assert 'Traceback' not in done.stderr
+  for named in WRONG[what][1]:
+    assert named.format(tmp=tmp, run=folder) in done.stderr
+  assert {path.name for path in folder.rglob('*')} <= {'.lock'}
+
+
+def test_a_refused_evaluation_leaves_the_run_as_it_was(outcomes):
+  tmp = outcomes['an eval mode'][1]
+  assert [path.name for path in (tmp / 'trained').rglob('*')] == ['config.json']
+
+
+def test_help_is_a_page_of_usage():
+  done = subprocess.run([sys.executable, 'run.py', '--help'], cwd=ROOT, capture_output=True, text=True, timeout=300)
+  assert (done.returncode, done.stderr) == (0, '')
+  assert done.stdout.startswith('usage: python run.py --config=FILE')
+  assert '--jaxline_mode' in done.stdout

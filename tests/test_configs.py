@@ -1,0 +1,77 @@
+"""Every preset and size of the configs can be checked, built, trained and evaluated. Shapes only: nothing is compiled."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from configs import glm
+from icljax import build, checks
+from icljax.baselines.glm import ORACLES
+from icljax.evaluation import glm as evaluation
+from jaxline_lite.base_config import SIZES, check_base_config
+from jaxline_lite.errors import BadInput
+
+PRESETS = ('joint', *glm.FAMILIES)
+
+
+def parameters(config) -> int:
+  """What goes in, positions, blocks, the last norm, and the head."""
+  families, width, dims = build.task(config).families, config.model.width, config.task.D
+  classes = max(family.predictors for family in families)
+  target = 2 + (classes if classes > 1 else 0)  # y, log(1 + y), and the class
+  if config.model.tokens == 'interleaved':
+    embeddings, tokens = (dims + 1) * width + (target + 1) * width, 2
+  else:
+    embeddings, tokens = (dims + 1) * width + (dims + target + 1 + 1) * width, 1
+  if config.model.head == 'eta':
+    outputs = classes
+  else:
+    outputs = config.model.components * (len(families) + sum(family.predictors for family in families))
+  blocks = config.model.layers * (12 * width**2 + 13 * width)
+  return embeddings + tokens * config.task.K * width + blocks + 2 * width + outputs * (width + 1)
+
+
+@pytest.mark.parametrize(('preset', 'size'), list(itertools.product(PRESETS, SIZES)))
+def test_a_preset_passes_the_checks_and_its_model_has_its_size(preset, size):
+  config = glm.get_config(f'{preset},{size}')
+  check_base_config(config)
+  checks.check(config)
+  assert set(config.eval_modes) <= set(checks.eval_modes(config))
+  state = jax.eval_shape(lambda: build.init(config))
+  assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == parameters(config)
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_the_published_setting_makes_a_step_and_an_evaluation(preset):
+  config = glm.get_config(f'{preset},paper')
+  config.model.layers = 1  # blocks are alike, and all of them were built above
+  task, state = build.eval_task(config, 'eval'), jax.eval_shape(lambda: build.init(config))
+  after, metrics = jax.eval_shape(build.train_step(config), build.settings(config), state, jnp.int32(0))
+  assert after == state
+  assert {name: value.shape for name, value in metrics.items()} == {'loss': (), 'gradient_norm': ()}
+
+  def evaluate(params, seed, indices):
+    model = evaluation.model_scores(build.predictor(config, params), task, seed, indices)
+    return model | evaluation.oracle_scores(task, build.oracles(config, task).normals, seed, indices)
+
+  scores = jax.eval_shape(evaluate, state.params, jnp.uint32(0), jnp.arange(config.eval.batch_size))
+  assert {scores[name].shape for name in ('model', *ORACLES, 'effective')} == {(500, 40)}
+  assert scores['family_posterior'].shape == (500, 40, 2 if preset == 'joint' else 1)
+
+
+def test_words_come_in_any_order_and_name_the_folder():
+  assert glm.get_config('paper,poisson') == glm.get_config(' poisson , paper ')
+  assert glm.get_config() == glm.get_config('quick') == glm.get_config('joint,quick')
+  folders = [glm.get_config(words).checkpoint_dir for words in ('', 'poisson', 'paper', 'poisson,paper')]
+  assert folders == ['runs/glm', 'runs/glm_poisson', 'runs/glm_paper', 'runs/glm_poisson_paper']
+
+
+@pytest.mark.parametrize(
+  ('words', 'message'),
+  [('poison', "'poison' .did you mean 'poisson'"), ('linear,poisson', 'two presets'), ('quick,paper', 'two sizes')],
+)
+def test_other_words_are_refused(words, message):
+  with pytest.raises(BadInput, match=message):
+    glm.get_config(words)

@@ -1,0 +1,146 @@
+"""Trained models answer queries: `at` is `along`, one program serves every context, and wrong input is named."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import icljax
+from icljax import build
+from icljax.base import Episode
+from icljax.experiment import Experiment
+from icljax.predict import QUERIES, TrainedPredictor
+from jaxline_lite import modes
+from jaxline_lite.checkpoint import Checkpoints
+from jaxline_lite.errors import BadInput
+from jaxline_lite.run_folder import claim
+from tests.configs import tiny
+
+K, D = 6, 2
+read = jax.jit(lambda likelihood, y: (likelihood.mean(), likelihood.log_prob(y)))
+X, Y = np.random.default_rng(0).normal(size=(K, D)), np.random.default_rng(1).normal(size=K)
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+  """A linear mixture model, trained for three steps."""
+  folder = tmp_path_factory.mktemp('mixture')
+  config = tiny(folder, training_steps=3, optimizer__warmup_steps=1, save_checkpoint_interval='1', final_eval=False)
+  return modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
+
+
+@pytest.fixture(scope='module')
+def mixture(run):
+  return icljax.load(run)
+
+
+@pytest.fixture(scope='module')
+def eta(tmp_path_factory):
+  """An `eta` model of two families, as it was initialised."""
+  folder = tmp_path_factory.mktemp('eta')
+  config = tiny(folder, task__families='poisson,neg_binomial', model__head='eta')
+  claim(folder, config)
+  Checkpoints(folder / 'checkpoints', print).save(1, build.init(config), {})
+  return icljax.load(folder)
+
+
+def test_a_run_is_loaded_at_the_checkpoint_that_is_asked_for(run, mixture):
+  assert mixture.step == icljax.load(run, 'latest').step == 3
+  before = icljax.load(run, 2)
+  assert before.step == 2
+  assert not np.array_equal(before.at(X[:3], Y[:3], X).mean(), mixture.at(X[:3], Y[:3], X).mean())
+
+
+def test_the_answer_at_a_context_is_the_row_of_the_episode(mixture):
+  episode = Episode(x=jnp.asarray(X, jnp.float32)[None], y=jnp.asarray(Y, jnp.float32)[None], weight=jnp.ones((1, K)), task=None)
+  rows = read(jax.tree.map(lambda leaf: leaf[0], mixture.along(episode)), episode.y[0])
+  for k in range(K):
+    answer = read(mixture.at(X[:k], Y[:k], X[[k] * K]), jnp.full(K, Y[k], jnp.float32))
+    for ours, expected in zip(answer, rows):
+      np.testing.assert_allclose(ours, np.full(K, expected[k]), atol=1e-5)
+
+
+def test_one_program_serves_every_context_and_number_of_queries(mixture):
+  fresh = TrainedPredictor(mixture.config, mixture.step, mixture._model.params)
+  for k in range(K):
+    fresh.at(X[:k], Y[:k], X[k:])
+  assert fresh._along._cache_size() == 1
+
+
+def test_queries_are_answered_each_for_itself_however_many(mixture):
+  queries = np.random.default_rng(2).normal(size=(QUERIES + 6, D))
+  together = mixture.at(X[:3], Y[:3], queries)
+  assert together.mean().shape == (QUERIES + 6,)
+  alone = jnp.concatenate([mixture.at(X[:3], Y[:3], queries[i : i + 1]).mean() for i in (0, QUERIES - 1, QUERIES, QUERIES + 5)])
+  np.testing.assert_allclose(together.mean()[jnp.array([0, QUERIES - 1, QUERIES, QUERIES + 5])], alone, atol=1e-5)
+  assert np.ptp(alone) > 1e-5
+
+
+def test_an_answer_is_a_distribution_per_query(mixture, key):
+  likelihood = mixture.at(X[:2].tolist(), Y[:2].tolist(), X[2:].tolist())
+  for values in (*read(likelihood, jnp.zeros(K - 2)), jax.jit(lambda likelihood: likelihood.sample(key))(likelihood)):
+    assert values.shape == (K - 2,)
+    assert np.isfinite(values).all()
+
+
+def test_an_eta_model_answers_for_the_family_that_is_named(eta):
+  counts = np.array([0.0, 2.0, 1.0])
+  answers = [eta.at(X[:3], counts, X[3:], family=name) for name in ('poisson', 'neg_binomial')]
+  (mean, poisson), (other_mean, negative) = (read(answer, jnp.full(3, 3.0)) for answer in answers)
+  np.testing.assert_allclose(mean, other_mean, rtol=1e-5)  # one eta, and the mean is exp(eta) of both
+  np.testing.assert_allclose(poisson, stats.poisson(mean).logpmf(3), rtol=1e-4)
+  np.testing.assert_allclose(negative, stats.nbinom(1.2, 1.2 / (1.2 + mean)).logpmf(3), rtol=1e-4)
+
+
+WRONG = {
+  'wide context': ((np.zeros((2, 3)), Y[:2], X), r'x_context has shape \[2, 3\]; this model takes \[k, 2\]'),
+  'flat context': ((np.zeros(2), Y[:2], X), r'x_context has shape \[2\]'),
+  'flat query': ((X[:2], Y[:2], np.zeros(2)), r'x_query has shape \[2\]; this model takes \[Q, 2\]'),
+  'column of targets': ((X[:2], Y[:2, None], X), r'y_context has shape \[2, 1\]; it has to be \[2\]'),
+  'missing target': ((X[:2], Y[:1], X), r'y_context has shape \[1\]; it has to be \[2\]'),
+  'long context': ((X, Y, X), 'the context has 6 pairs; this model was trained on at most 5'),
+  'no queries': ((X[:2], Y[:2], X[:0]), 'x_query is empty'),
+  'NaN input': ((X[:2] * np.nan, Y[:2], X), 'x_context has 4 numbers that are not finite'),
+  'infinite target': ((X[:2], np.array([np.inf, 0.0]), X), 'y_context has 1 numbers'),
+  'NaN query': ((X[:2], Y[:2], X * np.nan), 'x_query has 12 numbers'),
+}
+
+
+@pytest.mark.parametrize('what', WRONG)
+def test_wrong_input_is_named(mixture, what):
+  arguments, message = WRONG[what]
+  with pytest.raises(ValueError, match=message):
+    mixture.at(*arguments)
+
+
+@pytest.mark.parametrize('family', ['', 'linear'])
+def test_an_eta_model_of_two_families_has_to_be_told_which(eta, family):
+  with pytest.raises(
+    ValueError, match=f"family is '{family}'; this model gives a linear predictor for one of poisson, neg_binomial"
+  ):
+    eta.at(X[:2], np.zeros(2), X, family=family)
+
+
+def test_a_mixture_model_is_not_told_the_family(mixture):
+  with pytest.raises(ValueError, match="family is 'linear'; a mixture model is not told the family"):
+    mixture.at(X[:2], Y[:2], X, family='linear')
+
+
+@pytest.mark.parametrize(
+  ('checkpoint', 'message'),
+  [
+    (7, 'there is no checkpoint 7; there are 1, 2, 3'),
+    ('best', 'no best checkpoint is known'),
+    ('newest', "checkpoint is 'newest'; allowed are 'latest', 'best' and a step"),
+    ('all', "checkpoint is 'all'"),
+  ],
+)
+def test_a_checkpoint_that_is_not_there_is_refused(run, checkpoint, message):
+  with pytest.raises(BadInput, match=message):
+    icljax.load(run, checkpoint)
+
+
+def test_a_run_that_is_not_there_is_refused(tmp_path):
+  with pytest.raises(BadInput, match='no run is there'):
+    icljax.load(tmp_path / 'none')
