@@ -25,7 +25,6 @@ class Experiment(AbstractExperiment):
 
   def __init__(self, config: ConfigDict, on: Sequence[Any] | None = None):
     self.config, self._devices = config, devices.Devices(on)
-    self._devices.check_divides(config.training.batch_size, 'training.batch_size')
     self._devices.check_divides(config.eval.batch_size, 'eval.batch_size')
     step = build.train_step(config)
     with jax.default_matmul_precision('highest'):
@@ -42,6 +41,9 @@ class Experiment(AbstractExperiment):
   @state.setter
   def state(self, state: TrainState) -> None:
     self._state = self._devices.replicate(state)
+
+  def check_training(self) -> None:
+    self._devices.check_divides(self.config.training.batch_size, 'training.batch_size')
 
   def step(self, first: int, count: int) -> dict[str, np.ndarray]:
     with jax.default_matmul_precision('highest'):

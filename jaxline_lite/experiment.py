@@ -51,6 +51,9 @@ class AbstractExperiment(abc.ABC):
   def evaluate(self, mode: str, check: Callable[[], None]) -> Evaluation:
     """Evaluates the present state. Calls `check` now and then, which ends the evaluation if a signal came."""
 
+  def check_training(self) -> None:
+    """Raises BadInput if this experiment can be evaluated here, but not trained."""
+
   def describe(self) -> str:
     """What is about to be trained, for the head of the log."""
     return ''

@@ -40,7 +40,8 @@ def train(
     refuse_another(folder, config, RESUMABLE | resumable)
     from jaxline_lite import train as loop
 
-    experiment = make(config)  # may refuse the config too, and then the folder stays nobody's
+    experiment = make(config)
+    experiment.check_training()  # both may refuse the config too, and then the folder stays nobody's
     claim(folder, config, RESUMABLE | resumable)
     loop.train(experiment, config, folder, stop, evaluates_along)
   return folder

@@ -109,10 +109,13 @@ def refuse_another(folder: Path, config: ConfigDict, resumable: frozenset[str] =
 
 
 def claim(folder: Path, config: ConfigDict, resumable: frozenset[str] = RESUMABLE) -> None:
-  """Makes the folder this config's, unless it is another's.
+  """Makes the folder this config's, unless it is another's. Its `eval` stays as it was first: results are named after it.
 
   Raises:
     BadInput: if another run is there, naming the fields that differ.
   """
   refuse_another(folder, config, resumable)
-  files.replace(folder / 'config.json', json.dumps(plain(config), indent=1) + '\n')
+  claimed = plain(config)
+  if (folder / 'config.json').exists():
+    claimed['eval'] = plain(read_config(folder))['eval']
+  files.replace(folder / 'config.json', json.dumps(claimed, indent=1) + '\n')

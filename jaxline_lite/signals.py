@@ -28,7 +28,8 @@ class StopFlag:
       self._reader, self._writer = socket.socketpair()
       self._writer.setblocking(False)
       self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-      self._before = {number: signal.signal(number, lambda *_: None) for number in CAUGHT}
+      caught = [number for number in CAUGHT if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
+      self._before = {number: signal.signal(number, lambda *_: None) for number in caught}
       threading.Thread(target=self._listen, daemon=True).start()
     return self
 

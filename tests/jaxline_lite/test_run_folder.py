@@ -141,3 +141,13 @@ def test_fields_by_dotted_name():
   assert fields['model.width'] == 3
   assert fields['eval_modes'] == ['eval']
   assert not any(isinstance(value, dict) for value in fields.values())
+
+
+def test_results_keep_their_names_when_evaluation_settings_change(tmp_path):
+  """What the run was evaluated with first stays in config.json, so no arrays take the place of others."""
+  train(configured(tmp_path))
+  arrays = (tmp_path / 'eval' / '60.npz').read_bytes()
+  train(configured(tmp_path, eval__seed=7))
+  assert (tmp_path / 'eval' / '60.npz').read_bytes() == arrays
+  assert (tmp_path / 'eval' / '60_seed=7.npz').exists()
+  assert read_config(tmp_path).eval.seed == 0

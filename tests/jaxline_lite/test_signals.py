@@ -127,3 +127,16 @@ def test_outside_the_main_thread_nothing_is_caught():
   thread.start()
   thread.join()
   assert handlers == [before]
+
+
+def test_a_signal_that_was_ignored_stays_ignored():
+  """A run under nohup outlives its terminal."""
+  before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+  try:
+    with StopFlag() as flag:
+      signal.raise_signal(signal.SIGHUP)
+      signal.raise_signal(signal.SIGUSR1)
+      wait_for(lambda: flag.received)
+    assert flag.received == signal.SIGUSR1
+  finally:
+    signal.signal(signal.SIGHUP, before)
