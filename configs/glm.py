@@ -42,7 +42,7 @@ def get_config(words: str = '') -> ConfigDict:
 
   config.training = ConfigDict()
   config.training.batch_size = 256 if paper else 64  # episodes
-  config.training_steps = (100_000 if preset == 'joint' else 12_000) if paper else 4_000
+  config.training_steps = (100_000 if preset == 'joint' else 12_000) if paper else 3_000
 
   config.optimizer = ConfigDict()
   config.optimizer.learning_rate = 2.5e-4 if paper else 1e-3
