@@ -1,7 +1,7 @@
 """Kills one small run again and again, at every kind of moment, and compares it with the run left alone.
 
-    python benchmarks/kills.py              # twenty kills
-    python benchmarks/kills.py --rounds 1   # five
+    python -m benchmarks.kills              # twenty kills
+    python -m benchmarks.kills --rounds 1   # five
 
 Parameters, optimizer state, metrics.jsonl and every evaluation have to be the same to the bit (SHA-256). Exit status 1 if
 they are not, or if the run ended before all kills were delivered.
@@ -70,12 +70,12 @@ def moment(kind: str, folder: Path) -> Callable[[], bool]:
 
 
 def kill(folder: Path, kind: str, words: str, fields: dict, delay: float) -> bool:
-  """Starts the command and kills it `delay` seconds after the moment has come; whether it was alive until then."""
+  """Starts the command and kills it `delay` seconds after the moment has come; whether it came, and the command lived on."""
   has_come, process, began = moment(kind, folder), launch(folder, words, fields), time.perf_counter()
-  while process.poll() is None and not has_come() and time.perf_counter() - began < PATIENCE:
+  while not (came := has_come()) and process.poll() is None and time.perf_counter() - began < PATIENCE:
     time.sleep(TURN)
   time.sleep(delay)
-  alive = process.poll() is None
+  alive = came and process.poll() is None
   process.kill()
   process.wait()
   return alive

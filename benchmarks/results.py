@@ -40,20 +40,26 @@ def run(name: str) -> dict:
   command = [sys.executable, 'run.py', *shlex.split(COMMANDS[name]), f'--config.checkpoint_dir={folder}']
   subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {'JAX_ENABLE_COMPILATION_CACHE': 'false'})
   seconds = time.perf_counter() - began
-  record = json.loads((folder / 'eval' / 'metrics.jsonl').read_text().splitlines()[-1])
-  arrays = np.load(folder / 'eval' / f'{record["step"]}.npz')
-  early = (arrays['nats/model'] - arrays['nats/map'])[:, :EARLY].astype(np.float64).mean(1)
   if name == 'joint, seed 0':
     (ROOT / 'docs').mkdir(exist_ok=True)
     shutil.copy(folder / 'eval' / 'curves.png', ROOT / 'docs' / 'joint.png')
-  record |= {'early': early.mean(), 'early_se': early.std(ddof=1) / np.sqrt(len(early))}
-  return {'seconds': round(seconds), **{key: value for key, value in record.items() if key != 'settings'}}
+  return {'seconds': round(seconds), **measured(folder)}
+
+
+def measured(folder: Path) -> dict:
+  """The record of a run's evaluation, and the model's excess over other predictors on the same episodes."""
+  record = json.loads((folder / 'eval' / 'metrics.jsonl').read_text().splitlines()[-1])
+  arrays = np.load(folder / 'eval' / f'{record["step"]}.npz')
+  above = lambda name, points: (arrays['nats/model'] - arrays[f'nats/{name}'])[:, :points].astype(np.float64).mean(1)
+  for key, rows in (('early', above('map', EARLY)), ('above_plugin', above('plugin', None))):
+    record |= {key: rows.mean(), f'{key}_se': rows.std(ddof=1) / np.sqrt(len(rows))}
+  return {key: value for key, value in record.items() if key != 'settings'}
 
 
 def row(name: str, result: dict) -> str:
   """One line of the table."""
   told = name.endswith('eta')
-  best = 'plugin' if told else 'bayes'
+  best, above = ('plugin', 'above_plugin') if told else ('bayes', 'regret')
   pair = lambda key: f'{result[key]:.3f} ± {result[key + "_se"]:.3f}'
   share = '' if told else pair('share_of_gap')
   cells = [
@@ -62,6 +68,7 @@ def row(name: str, result: dict) -> str:
     result['seconds'],
     pair('nats'),
     f'{best} {result["nats_" + best]:.3f}',
+    pair(above),
     share,
     pair('early'),
   ]
@@ -71,17 +78,17 @@ def row(name: str, result: dict) -> str:
 def table(results: dict[str, dict]) -> str:
   """The README's table in Markdown."""
   head = [
-    '| run | `python run.py ...` | seconds | nats per target | reference | share of the gap | above MAP, k = 0..5 |',
-    '|---|---|---|---|---|---|---|',
+    '| run | `python run.py ...` | seconds | nats per target | reference | above it | share of the gap | above MAP, k = 0..5 |',
+    '|---|---|---|---|---|---|---|---|',
   ]
   return '\n'.join(head + [row(name, results[name]) for name in COMMANDS if name in results])
 
 
 def between(text: str) -> tuple[str, str, str]:
   """The README before, within and after its results."""
-  before, rest = text.split(BEGIN + '\n')
-  within, after = rest.split('\n' + END)
-  return before, within, after
+  before, rest = text.split(BEGIN)
+  within, after = rest.split(END)
+  return before, within.strip(), after
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ def get_config(words: str = '') -> ConfigDict:
   config.model.tokens = 'interleaved' if paper else 'pairs'  # x and y tokens in turn, or one token for query and pair before
   config.model.head = 'eta' if paper else 'mixture'  # one linear predictor (the loss is told the family), or a mixture
   config.model.components = 4  # of the mixture, for each family
-  config.model.precision = 'auto'  # of matrix products: highest, tf32, bfloat16; auto is highest on a CPU, else tf32
+  config.model.precision = 'auto'  # of matrix products: highest, tf32; auto is highest on a CPU, else tf32
 
   config.training = ConfigDict()
   config.training.batch_size = 256 if paper else 64  # episodes

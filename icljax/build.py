@@ -16,7 +16,7 @@ from icljax.models.transformer import Transformer
 from icljax.tasks.glm import GLM
 from icljax.training import Settings, TrainState, make_train_step
 
-PRECISION = {'highest': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'bfloat16'}
+PRECISION = {'highest': 'highest', 'tf32': 'tensorfloat32'}
 
 
 def precision(config: ConfigDict) -> str:
@@ -43,11 +43,11 @@ def eval_task(config: ConfigDict, mode: str) -> GLM:
   trained = task(config)
   family = mode.removeprefix('eval').removeprefix('_')
   scale, r = config.eval.scale or config.task.scale, config.eval.r or config.task.r
-  return trained.replace(
-    scale=jnp.float32(scale),
-    dispersion=trained.dispersion.replace(r=jnp.float32(r)),
-    families=(families(config.task.classes)[family],) if family else trained.families,
-  )
+  shifted = trained.replace(scale=jnp.float32(scale), dispersion=trained.dispersion.replace(r=jnp.float32(r)))
+  names = family_names(config)
+  if family and family in names and len(names) > 1:
+    return shifted.replace(only=jnp.int32(names.index(family)))  # one family, of which `bayes` is not told, as the model
+  return shifted.replace(families=(families(config.task.classes)[family],)) if family else shifted
 
 
 def oracles(config: ConfigDict, prior: GLM) -> Oracles:

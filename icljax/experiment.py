@@ -15,7 +15,6 @@ from icljax.evaluation import glm
 from icljax.evaluation.paired import mean_and_error
 from icljax.training import TrainState
 from jaxline_lite import devices
-from jaxline_lite.errors import BadInput
 from jaxline_lite.experiment import AbstractExperiment, Evaluation
 from jaxline_lite.files import read_lines
 
@@ -29,25 +28,31 @@ class Experiment(AbstractExperiment):
     step = build.train_step(config)
     with jax.default_matmul_precision('highest'):
       self._settings = build.settings(config)
-      self._state = self._devices.replicate(build.init(config))
     self._steps = self._devices.pmap_steps(functools.partial(step, axis=devices.AXIS), self.most_steps)
+    self._state: Any = None  # on the devices, from its first use on
     self._programs = {}  # compiled evaluations by mode
     self._oracle_scores = {}  # by mode: they do not depend on the state
 
   @property
   def state(self) -> TrainState:
-    return devices.unreplicate(self._state)
+    return devices.unreplicate(self._replicated)
 
   @state.setter
   def state(self, state: TrainState) -> None:
     self._state = self._devices.replicate(state)
+
+  @property
+  def _replicated(self) -> TrainState:
+    if self._state is None:
+      self._state = self._devices.replicate(build.init(self.config))
+    return self._state
 
   def check_training(self) -> None:
     self._devices.check_divides(self.config.training.batch_size, 'training.batch_size')
 
   def step(self, first: int, count: int) -> dict[str, np.ndarray]:
     with jax.default_matmul_precision('highest'):
-      self._state, metrics = self._steps(self._settings, self._state, first, count)
+      self._state, metrics = self._steps(self._settings, self._replicated, first, count)
     return metrics
 
   def describe(self) -> str:
@@ -57,10 +62,6 @@ class Experiment(AbstractExperiment):
 
   def evaluate(self, mode: str, check: Callable[[], None]) -> Evaluation:
     task, told = build.eval_task(self.config, mode), self.config.model.head == 'eta'
-    if told and task.predictors > self._settings.task.predictors:
-      raise BadInput(
-        f'{mode}: the model gives {self._settings.task.predictors} linear predictor per target, {task.families[0].name} takes {task.predictors}'
-      )
     seed, normals = np.uint32(self.config.eval.seed), build.oracles(self.config, task).normals
 
     def score_oracles(arguments, _, indices):
@@ -71,7 +72,7 @@ class Experiment(AbstractExperiment):
 
     if mode not in self._oracle_scores:
       self._oracle_scores[mode] = self._measure(f'{mode} oracles', score_oracles, (task, normals, seed), (), check)
-    model = self._measure(f'{mode} model', score_model, (task, seed), self._state.params, check)
+    model = self._measure(f'{mode} model', score_model, (task, seed), self._replicated.params, check)
     arrays = glm.arrays(model, self._oracle_scores[mode])
     metrics, table = glm.summarize(arrays, task, self.config.eval.posterior_samples, told)
     return Evaluation(metrics, table, arrays)

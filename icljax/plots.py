@@ -29,6 +29,13 @@ def _figure(title: str, xlabel: str, ylabel: str):
   return figure, axes
 
 
+def _save(figure: Figure, path: Path) -> None:
+  """Writes a picture that is whole or absent."""
+  temporary = path.with_name(f'.{path.name}.writing')
+  figure.savefig(temporary, dpi=120, format='png')
+  temporary.replace(path)
+
+
 def curves(path: Path, nats: dict[str, np.ndarray], title: str) -> None:
   """Nats over the number of pairs seen, with bands of two standard errors; `[n, K]` by predictor.
 
@@ -48,7 +55,7 @@ def curves(path: Path, nats: dict[str, np.ndarray], title: str) -> None:
   low, high = finite.min(), finite.max()
   axes.set_ylim(low - 0.1 * (high - low), high + 0.25 * (high - low))  # the naive curve may leave the picture
   axes.legend(frameon=False, ncols=2)
-  figure.savefig(path, dpi=120)
+  _save(figure, path)
 
 
 def training(path: Path, steps: np.ndarray, loss: np.ndarray, title: str) -> None:
@@ -60,4 +67,4 @@ def training(path: Path, steps: np.ndarray, loss: np.ndarray, title: str) -> Non
     smooth = np.convolve(loss, np.ones(window) / window, mode='valid')
     axes.plot(steps[window - 1 :], smooth, color='C3', label=f'mean of the last {window} logged steps')
   axes.legend(frameon=False)
-  figure.savefig(path, dpi=120)
+  _save(figure, path)

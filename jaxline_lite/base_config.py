@@ -25,7 +25,7 @@ def get_base_config() -> ConfigDict:
   config.best_model_eval_metric = ''  # the metric that `best` means, MODE/METRIC; '' where there is none
   config.best_model_eval_metric_higher_is_better = False
   config.eval_checkpoints = 'latest'  # which checkpoints `eval` reads: latest, best, all, or steps as '1000,2000'
-  config.one_off_evaluate = True  # False: go on evaluating new checkpoints until the run is finished
+  config.one_off_evaluate = True  # whether `eval` ends with the checkpoints that are there; to follow a run comes later
   config.restore_path = ''  # modes eval*: a run folder or one checkpoint; '' is checkpoint_dir
   config.checkpoint_dir = ''  # the run's folder
   config.compilation_cache = True  # whether compiled programs are kept on disk
@@ -85,6 +85,8 @@ def check_base_config(config: ConfigDict) -> None:
   Raises:
     BadInput: naming the field, what was given and what is allowed.
   """
+  if not config.one_off_evaluate:
+    raise BadInput('one_off_evaluate is False, which is not built yet; evaluate a finished run, or train with mode train_eval')
   interval(config.save_checkpoint_interval)
   keep_rule(config.keep_checkpoints)
   for field in ('training_steps', 'log_train_data_interval', 'eval_interval'):

@@ -4,9 +4,10 @@ Orbax writes the arrays; it neither checks them when reading nor falls back. So 
 manifest with the SHA-256 of each file, and appears under its final name only when all of it is on the disk.
 """
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,19 @@ def read(folder: Path, target: Any) -> Any:
     if there.get(name) != here.get(name):
       differ = f'{name} is {there.get(name, "absent")} there and {here.get(name, "absent")} by the config'
       raise BadInput(f'{folder}: holds another model or optimizer: {differ}')
-  with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+  with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer, _kept(folder):
     return checkpointer.restore(folder.resolve() / 'state', args=ocp.args.StandardRestore(template))
+
+
+@contextlib.contextmanager
+def _kept(folder: Path) -> Iterator[None]:
+  """Turns an error into Damaged if the checkpoint was deleted meanwhile, by the run that it belongs to."""
+  try:
+    yield
+  except Exception as error:
+    if folder.exists():
+      raise
+    raise Damaged('it was deleted meanwhile') from error
 
 
 class Checkpoints:
@@ -148,7 +160,8 @@ class Checkpoints:
       try:
         return step, read(self.path(step), target)
       except Damaged as damage:
-        self._say(f'checkpoint {step} is damaged ({damage}) and passed over')
+        kind = 'damaged' if self.path(step).exists() else 'no longer there'
+        self._say(f'checkpoint {step} is {kind} ({damage}) and passed over')
     raise BadInput(f'{self.folder}: none of the checkpoints {", ".join(map(str, steps))} is intact')
 
   def _put_aside(self, step: int) -> Path:

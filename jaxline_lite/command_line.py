@@ -23,12 +23,15 @@ flags.DEFINE_bool('jaxline_disable_pmap_jit', False, 'Run operation by operation
 
 def _config_file(argv: Sequence[str]) -> str:
   """The value of --config, or BadInput."""
+  given = []
   for i, argument in enumerate(argv):
     name, equals, value = argument.partition('=')
     if name in ('--config', '-config'):
-      value = value if equals else ''.join(argv[i + 1 : i + 2])
-      if value and not value.startswith('-'):
-        return value
+      given.append(value if equals else ''.join(argv[i + 1 : i + 2]))
+  if len(given) > 1:
+    raise BadInput(f'--config is given {len(given)} times, {" and ".join(given)}; give it once')
+  if given and given[0] and not given[0].startswith('-'):
+    return given[0]
   raise BadInput('--config is missing; give a config file, such as --config=configs/glm.py')
 
 

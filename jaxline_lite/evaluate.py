@@ -15,7 +15,7 @@ from jaxline_lite.run_folder import flat, locked, plain, read_config
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.writers import Log
 
-PRESENTATION = frozenset({'batch_size', 'output_dir', 'titles'})  # fields of config.eval that no result depends on
+PRESENTATION = frozenset({'batch_size'})  # fields of config.eval on which results depend in their rounding only
 
 
 def settings_of(config: ConfigDict) -> dict[str, Any]:
@@ -66,8 +66,8 @@ def evaluate(
     folder = EvalFolder(run, mode)
     evaluation = experiment.evaluate(mode, stop.check)
     with locked(folder.path, 'evaluated', wait=stop.check):
+      experiment.draw_evaluation(mode, folder.path, step, evaluation)  # first: what is recorded is not drawn again
       folder.write(step, settings, evaluation)
-      experiment.draw_evaluation(mode, folder.path, step, evaluation)
     log.say(f'{mode} at step {step}\n{evaluation.table}')
 
 

@@ -85,8 +85,9 @@ def evaluate(make: MakeExperiment, config: ConfigDict, modes: tuple[str, ...]) -
   log = Log(None)
   run, step = evaluated_run(config)
   checkpoints = Checkpoints(run / 'checkpoints', log.say)
-  choices = loop.choose(run, config, step or config.eval_checkpoints, checkpoints.steps())
+  loop.choose(run, config, step or config.eval_checkpoints, checkpoints.steps())  # refuses before anything is built
   experiment = make(config)
+  choices = loop.choose(run, config, step or config.eval_checkpoints, checkpoints.steps())  # those that are there by now
   with StopFlag() as stop:
     for steps in choices:
       step, experiment.state = checkpoints.read_any(steps, experiment.state)

@@ -69,14 +69,15 @@ def locked(folder: Path, purpose: str, wait: Callable[[], None] | None = None) -
   """
   try:
     folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / '.lock').open('a+')
   except OSError as error:
-    raise BadInput(f'{folder}: no folder can be made there ({error.strerror}); choose another --config.checkpoint_dir') from error
-  with (folder / '.lock').open('a+') as lock:
+    raise BadInput(f'{folder}: cannot be written ({error.strerror}); choose another --config.checkpoint_dir') from error
+  with file as lock:
     while True:
       try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         break
-      except OSError as error:
+      except BlockingIOError as error:
         lock.seek(0)
         holder = lock.read().strip() or 'another process'
         if wait is None:

@@ -59,6 +59,7 @@ class Trainer:
     end = max(step, self.config.training_steps)  # a run may go on with fewer steps than it has made
     missing = self.missing_evaluations(end) if self.config.final_eval or self.plan.evaluates(end) else ()
     if step >= end and not missing:
+      self.experiment.draw_training(self.folder)  # in case the last process was killed before it did
       self.log.say(f'{self.folder} is finished: {step} steps; choose another --config.checkpoint_dir for another run')
       return
     self.log.say(f'{self.folder}: from step {step} to {end}' + (f'\n{self.experiment.describe()}' if step == 0 else ''))
@@ -75,12 +76,14 @@ class Trainer:
     """From `step` to the end, doing at each step what is due there."""
     while True:
       clock_says = self.plan.save_seconds is not None and time.perf_counter() - self.saved_at > self.plan.save_seconds
-      if step > 0 and (self.plan.saves(step) or clock_says or self.stop.received):
+      stopping = self.stop.received is not None  # looked at once: a signal after this waits for the next save
+      if step > 0 and (self.plan.saves(step) or clock_says or stopping):
         self.save(step)
       if self.plan.evaluates(step) and (missing := self.missing_evaluations(step)):
         evaluate(self.experiment, self.config, self.folder, missing, step, self.stop, self.log)
         self.prune()
-      self.stop.check()
+      if stopping:
+        self.stop.check()
       if step >= self.config.training_steps:
         return
       count = self.plan.count(step, self.rate.steps_in(SECONDS_PER_CALL, self.experiment.most_steps))

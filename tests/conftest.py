@@ -3,7 +3,8 @@
 import os
 import zlib
 
-os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=4'
+# Programs of tests run for milliseconds and compile for seconds: let XLA optimise them less.
+os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0'
 
 import jax
 import pytest

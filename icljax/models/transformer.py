@@ -1,8 +1,7 @@
 """A pre-norm GPT-2 style transformer, `[B, T, E] -> [B, T, E]`.
 
 Tokens stay flat, `[B*T, E]`, from layer to layer and are unfolded only around attention: the gradient of a dense layer on
-`[B, T, E]` takes XLA's CPU backend three times as long. Heads stand before time and the mask is added, the fastest
-arrangement on a CPU of those measured (`benchmarks/`).
+`[B, T, E]` takes XLA's CPU backend three times as long. Heads stand before time and the mask is added for the same reason.
 """
 
 import flax.linen as nn

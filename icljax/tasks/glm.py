@@ -24,6 +24,7 @@ class GLM(struct.PyTreeNode):
     families: what an episode's family is drawn from.
     dims: D, number of inputs.
     points: K, pairs in an episode.
+    only: the index of the one family that episodes are of, though any is possible to who does not know; None for all.
   """
 
   scale: Array
@@ -32,6 +33,7 @@ class GLM(struct.PyTreeNode):
   families: tuple[Family, ...] = struct.field(pytree_node=False)
   dims: int = struct.field(pytree_node=False)
   points: int = struct.field(pytree_node=False)
+  only: Array | None = None
 
   @property
   def predictors(self) -> int:
@@ -46,7 +48,7 @@ class GLM(struct.PyTreeNode):
     """One episode of `points` pairs. The key is consumed."""
     family_key, w_key, x_key, y_key = jax.random.split(key, 4)
     truth = GLMTruth(
-      family=jax.random.randint(family_key, (), 0, len(self.families)),
+      family=jax.random.randint(family_key, (), 0, len(self.families)) if self.only is None else self.only,
       w=jax.random.normal(w_key, (self.predictors, self.dims)),
       glm=self,
     )

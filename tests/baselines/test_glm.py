@@ -12,7 +12,7 @@ from icljax.baselines.glm import ORACLES, Bayes, Oracles, naive_eta
 from icljax.baselines.posterior import sobol_normals
 from icljax.families import families
 from tests.baselines.test_posterior import quadrature
-from tests.glms import draw, eta_of, glm, true_log_prob
+from tests.glms import NAMES, draw, eta_of, glm, true_log_prob
 
 JOINT = ('poisson', 'neg_binomial')
 SHAPE = {'count': 300, 'dims': 1, 'points': 8, 'scale': 0.7, 'clip': 8.0}
@@ -38,6 +38,9 @@ def joint():
 
 def entropy(name: str, eta: np.ndarray) -> np.ndarray:
   """Entropy of the family at eta by exact summation or closed form, `[...]`."""
+  if name == 'multinomial':
+    return special.entr(special.softmax(eta, axis=-1)).sum(-1)
+  eta = eta[..., 0]
   mean, counts = np.exp(eta)[..., None], np.arange(500)
   if name == 'linear':
     return np.full(eta.shape, 0.5 * np.log(2 * np.pi * np.e * 0.25))
@@ -49,12 +52,12 @@ def entropy(name: str, eta: np.ndarray) -> np.ndarray:
   return special.entr(pmf).sum(-1)
 
 
-@pytest.mark.parametrize('name', ['linear', 'logistic', 'poisson', 'neg_binomial', 'exponential'])
+@pytest.mark.parametrize('name', NAMES)
 def test_true_is_the_entropy(name):
   """Nats at the true weights are the entropy on average: within 3 standard errors of the paired difference."""
   episodes = jax.tree.map(lambda leaf: leaf[:600], draw(name))
   nats = -np.asarray(true_log_prob(episodes), np.float64)
-  eta = np.asarray(eta_of(episodes), np.float64)[..., 0]
+  eta = np.asarray(eta_of(episodes), np.float64)
   difference = (nats - entropy(name, eta)).mean(1)
   assert abs(difference.mean()) < 3 * difference.std() / np.sqrt(len(difference))
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from scipy import optimize, special
 
 from icljax.baselines import posterior
@@ -85,6 +86,23 @@ def test_mode_is_scipys_optimum(name):
     np.testing.assert_allclose(modes[i, k].ravel(), best.x, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+  ('name', 'theirs'),
+  [
+    ('poisson', sm.families.Poisson()),
+    ('neg_binomial', sm.families.NegativeBinomial(alpha=1 / 1.2)),
+    ('logistic', sm.families.Binomial()),
+  ],
+)
+def test_mode_is_statsmodels_ridge(name, theirs):
+  """Its penalty belongs to the mean over pairs."""
+  drawn, task = draw(name, count=10, points=20, scale=SCALE), glm(name, points=20, scale=SCALE)
+  fit = jax.jit(jax.vmap(lambda x, y: posterior.mode(task.families[0], task, x, y, jnp.ones(20, bool))[0][0]))
+  for x, y, ours in zip(*(np.asarray(values, np.float64) for values in (drawn.x, drawn.y, fit(drawn.x, drawn.y)))):
+    ridge = sm.GLM(y, x, family=theirs).fit_regularized(alpha=1 / (20 * SCALE**2), L1_wt=0.0)
+    np.testing.assert_allclose(ours, ridge.params, atol=1e-3)
+
+
 def quadrature(name: str, x: np.ndarray, y: np.ndarray, clip: float, classes: int, scale: float = SCALE) -> np.ndarray:
   """log p(y_1..y_k) for k = 0..K by quadrature over the prior, in float64."""
   size = x.shape[1] * classes
@@ -120,7 +138,7 @@ def test_the_clip_enters_the_weights():
   drawn, family = draw('poisson', count=8, dims=1, points=6, scale=SCALE, clip=0.2), task.families[0]
   normals = jnp.asarray(posterior.sobol_normals(4096, 1))
   seen = jnp.arange(6) < 6
-  ours = jax.vmap(lambda x, y: posterior.sample(family, task, x, y, seen, normals).log_evidence)(drawn.x, drawn.y)
+  ours = jax.jit(jax.vmap(lambda x, y: posterior.sample(family, task, x, y, seen, normals).log_evidence))(drawn.x, drawn.y)
   exact = [quadrature('poisson', np.asarray(drawn.x[i], float), np.asarray(drawn.y[i], float), 0.2, 1)[-1] for i in range(8)]
   np.testing.assert_allclose(ours, exact, atol=5e-3)
 

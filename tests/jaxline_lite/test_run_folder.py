@@ -62,7 +62,7 @@ def test_who_waits_may_give_up(tmp_path):
 
 def test_folder_that_cannot_be_made(tmp_path):
   (tmp_path / 'file').write_text('')
-  with pytest.raises(BadInput, match=r'no folder can be made there .*choose another --config.checkpoint_dir'):
+  with pytest.raises(BadInput, match=r'cannot be written .*choose another --config.checkpoint_dir'):
     train(configured(tmp_path / 'file' / 'run'))
 
 

@@ -1,5 +1,7 @@
 """What makes the models in-context models: causality, and nothing read but x and y."""
 
+import functools
+
 import chex
 import flax.linen as nn
 import jax
@@ -18,6 +20,7 @@ KINDS = pytest.mark.parametrize(
 )
 
 
+@functools.cache
 def predictor(tokens='pairs', head='mixture', families='poisson,neg_binomial', **fields):
   """A model with random parameters, larger than at the start of training so that every input matters."""
   config = tiny(task__families=families, task__D=3, task__K=8, model__tokens=tokens, model__head=head, **fields)
@@ -25,8 +28,9 @@ def predictor(tokens='pairs', head='mixture', families='poisson,neg_binomial', *
   return build.predictor(config, params)
 
 
+@jax.jit
 def outputs(predictor, episodes):
-  return jax.tree.leaves(jax.jit(lambda p, e: p.along(e))(predictor, episodes))
+  return jax.tree.leaves(predictor.along(episodes))
 
 
 @KINDS

@@ -8,6 +8,8 @@ import pytest
 import statsmodels.api as sm
 from scipy import special, stats
 
+from icljax.baselines.glm import Oracles
+from icljax.baselines.posterior import sobol_normals
 from tests.glms import NAMES, draw, draw_at, eta_of, glm, true_log_prob
 
 EACH = pytest.mark.parametrize('name', NAMES)
@@ -115,3 +117,13 @@ def test_an_episode_depends_on_its_index_alone():
   alone = draw_at(glm('poisson', 'neg_binomial'), jnp.array([5, 2]))
   np.testing.assert_array_equal(together.y[np.array([5, 2])], alone.y)
   np.testing.assert_array_equal(together.x[np.array([5, 2])], alone.x)
+
+
+def test_episodes_of_one_family_leave_the_others_possible():
+  """As `eval_neg_binomial` of a joint model has them: Bayes is not told the family, and learns it."""
+  task = glm('poisson', 'neg_binomial').replace(only=jnp.int32(1))
+  drawn = draw_at(task, jnp.arange(200))
+  assert set(np.asarray(drawn.task.family)) == {1}
+  posterior = jax.jit(Oracles(task, jnp.asarray(sobol_normals(64, 3))).score)(drawn)['family_posterior']
+  np.testing.assert_allclose(posterior[:, 0], 0.5, atol=1e-6)
+  assert 0.55 < posterior[:, -1, 1].mean() < 0.95
