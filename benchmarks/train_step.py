@@ -154,9 +154,8 @@ def seconds(run) -> float:
 
 def measure(size, repeats: int, length: float) -> None:
   """Prints the line of one size."""
-  config, ours, theirs, parameters = both(*size)
-  square, product = jnp.asarray(np.random.default_rng(0).standard_normal((2048, 2048), np.float32)), jax.jit(jnp.matmul)
-  matrix, count = torch.tensor(np.array(square)), 3
+  (config, ours, theirs, parameters), count = both(*size), 3
+  square, product, matrix = jnp.ones((2048, 2048)), jax.jit(jnp.matmul), torch.ones(2048, 2048)
   runs = (lambda: ours.run(count)), (lambda: theirs.run(count))
   products = (lambda: product(square, square).block_until_ready()), (lambda: matrix @ matrix)
   for run in (*runs, *products):  # compiles, and warms up
@@ -167,7 +166,7 @@ def measure(size, repeats: int, length: float) -> None:
     taken = {side: seconds(runs[side]) for side in ((0, 1) if repeat % 2 == 0 else (1, 0))}
     rows.append([taken[0], taken[1], *(min(seconds(run) for _ in range(5)) for run in products)])
   steps, squares = np.split(np.array(rows), 2, axis=1)
-  pairs, dims, out, (layers, width, batch) = config.task.K, config.task.D, 2 * len(FAMILIES) * config.model.components, size
+  (layers, width, batch), pairs, dims, out = size, config.task.K, config.task.D, 2 * len(FAMILIES) * config.model.components
   operations = 6 * batch * pairs * (width * (2 * dims + 3) + layers * (12 * width**2 + 2 * pairs * width) + width * out)
   speed = 2 * 2048**3 / squares
   (rate, their_rate), ratio = batch * count / np.median(steps, 0), steps[:, 1] / steps[:, 0]
