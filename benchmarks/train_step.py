@@ -126,9 +126,9 @@ def both(layers: int, width: int, batch: int):
   config.update_from_flattened_dict({**sizes, 'optimizer.schedule': 'constant'})
   ours = Ours(config)
   theirs = PyTorch(config, ours.params)
-  counts = sum(leaf.size for leaf in jax.tree.leaves(ours.params)), sum(leaf.numel() for leaf in theirs.weights.values())
-  assert counts[0] == counts[1], f'parameters: {counts[0]} in icljax, {counts[1]} in PyTorch'
-  return config, ours, theirs, counts[0]
+  mine, other = sum(p.size for p in jax.tree.leaves(ours.params)), sum(p.numel() for p in theirs.weights.values())
+  assert mine == other, f'parameters: {mine} in icljax, {other} in PyTorch'
+  return config, ours, theirs, mine
 
 
 def check(steps: int = 10) -> None:
@@ -161,7 +161,7 @@ def measure(size, repeats: int, length: float) -> None:
   for run in (*runs, *products):  # compiles, and warms up
     run()
   count = min(MOST, max(3, round(length * 3 / seconds(runs[1]))))
-  rows = []  # of seconds: steps of icljax, of PyTorch, product of JAX, of PyTorch
+  rows = []  # seconds: steps of icljax, of PyTorch, product of JAX, of PyTorch
   for repeat in range(repeats):
     taken = {side: seconds(runs[side]) for side in ((0, 1) if repeat % 2 == 0 else (1, 0))}
     rows.append([taken[0], taken[1], *(min(seconds(run) for _ in range(5)) for run in products)])
@@ -184,8 +184,7 @@ def main() -> None:
   parser.add_argument('--check', action='store_true', help='compare the two sides instead of timing them')
   parser.add_argument('--repeats', type=int, default=7)
   parser.add_argument('--seconds', type=float, default=4.0, help='length of a repeat on each side, about')
-  arguments = parser.parse_args()
-  torch.manual_seed(0)
+  arguments, _ = parser.parse_args(), torch.manual_seed(0)
   torch.set_num_threads(len(os.sched_getaffinity(0)))
   with jax.default_matmul_precision('highest'):
     if arguments.check:

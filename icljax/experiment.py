@@ -94,10 +94,11 @@ class Experiment(AbstractExperiment):
       steps, loss = np.array([[line['step'], line['loss']] for line in lines]).T
       plots.training(folder / 'train.png', steps, loss, f'{folder.name}: training')
 
-  def draw_evaluation(self, mode: str, folder: Path, step: int, evaluation: Evaluation) -> None:
+  def draw_evaluation(self, mode: str, folder: Path, step: int, shifts: list[str], evaluation: Evaluation) -> None:
     nats = {name.removeprefix('nats/'): values for name, values in evaluation.arrays.items() if name.startswith('nats/')}
-    plots.curves(folder / 'curves.png', nats, f'{folder.parent.name}, {mode} at step {step}')
-    with (folder / 'curves.csv').open('w', newline='') as file:
+    name = '_'.join(['curves', *shifts])
+    plots.curves(folder / f'{name}.png', nats, ', '.join([folder.parent.name, f'{mode} at step {step}', *shifts]))
+    with (folder / f'{name}.csv').open('w', newline='') as file:
       rows = csv.writer(file)
       rows.writerow(['predictor', 'k', 'nats', 'standard_error'])
       for name, values in nats.items():

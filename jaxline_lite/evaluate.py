@@ -37,11 +37,14 @@ class EvalFolder:
   def has(self, step: int, settings: dict[str, Any]) -> bool:
     return any(record['step'] == step and record['settings'] == settings for record in self.records())
 
+  def shifts(self, settings: dict[str, Any]) -> list[str]:
+    """What is set otherwise than in the run, as name=value."""
+    usual = settings_of(read_config(self._run))
+    return [f'{name}={value}' for name, value in sorted(settings.items()) if usual.get(name) != value]
+
   def arrays_path(self, step: int, settings: dict[str, Any]) -> Path:
     """Where the arrays are: `<step>.npz`, and behind the step whatever is set otherwise than in the run."""
-    usual = settings_of(read_config(self._run))
-    other = [f'{name}={value}' for name, value in sorted(settings.items()) if usual.get(name) != value]
-    return self.path / ('_'.join([str(step), *other]) + '.npz')
+    return self.path / ('_'.join([str(step), *self.shifts(settings)]) + '.npz')
 
   def write(self, step: int, settings: dict[str, Any], evaluation: Evaluation) -> None:
     """Puts the arrays, then the record, on disk, in place of an earlier one of the same step and settings."""
@@ -66,9 +69,10 @@ def evaluate(
     folder = EvalFolder(run, mode)
     evaluation = experiment.evaluate(mode, stop.check)
     with locked(folder.path, 'evaluated', wait=stop.check):
-      experiment.draw_evaluation(mode, folder.path, step, evaluation)  # first: what is recorded is not drawn again
+      shifts = folder.shifts(settings)
+      experiment.draw_evaluation(mode, folder.path, step, shifts, evaluation)  # first: what is recorded is not drawn again
       folder.write(step, settings, evaluation)
-    log.say(f'{mode} at step {step}\n{evaluation.table}')
+    log.say(f'{", ".join([f"{mode} at step {step}", *shifts])}, written to {folder.path}\n{evaluation.table}')
 
 
 def best_step(run: Path, metric: str, higher_is_better: bool) -> int | None:

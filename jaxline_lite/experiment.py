@@ -61,5 +61,5 @@ class AbstractExperiment(abc.ABC):
   def draw_training(self, folder: Path) -> None:
     """Draws what the run's files tell of its training."""
 
-  def draw_evaluation(self, mode: str, folder: Path, step: int, evaluation: Evaluation) -> None:
-    """Draws an evaluation into its folder."""
+  def draw_evaluation(self, mode: str, folder: Path, step: int, shifts: list[str], evaluation: Evaluation) -> None:
+    """Draws an evaluation into its folder; `shifts` are the settings that are not the run's, as name=value."""

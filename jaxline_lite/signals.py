@@ -45,7 +45,9 @@ class StopFlag:
       number = signal.Signals(received[0])
       if number == signal.SIGINT and self._interrupted:
         os._exit(INTERRUPTED_TWICE)
-      self._interrupted = self._interrupted or number == signal.SIGINT
+      if number == signal.SIGINT:
+        self._interrupted = True
+        os.write(2, b'\ninterrupted: the step is finished and saved; once more quits at once\n')
       self.received = self.received or number
     self._reader.close()
 

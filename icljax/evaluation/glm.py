@@ -52,6 +52,8 @@ def summarize(measured: dict[str, np.ndarray], task: GLM, samples: int, told_fam
   lines = [table(nats, reference), f'share of the gap from naive to {reference} closed by the model: {share:.3f} ± {error:.3f}']
   if len(task.families) > 1:
     lines.append(family_table(measured, task))
+  if not np.isfinite(metrics['nats']):
+    lines.append('the model gives some targets no probability at all: no family that it was trained on can produce them')
   lowest = np.quantile(measured['effective'], [0.001, 0.01, 0.5])
   lines.append(
     f'effective posterior samples of {samples}: median {lowest[2]:.0f}, lowest 1% {lowest[1]:.0f}, lowest .1% {lowest[0]:.0f}'

@@ -47,7 +47,7 @@ def test_command_trains_and_evaluates(tmp_path, command):
   for mode, made in (('eval', 'eval'), ('eval_twice', 'eval_twice')):
     status, out, err = command('--jaxline_mode', mode, '--config.eval_checkpoints=20,40', '--config.eval.target=5')
     assert (status, err) == (0, [])
-    assert out[0] == f'{made} at step 20'
+    assert out[0] == f'{made} at step 20, seed=0, target=5, written to {tmp_path / "run" / made}'
     lines = read_lines(tmp_path / 'run' / made / 'metrics.jsonl')
     assert [(line['step'], line['distance'], line['settings']) for line in lines] == [
       (20, 15, {'seed': 0, 'target': 5}), (40, 35, {'seed': 0, 'target': 5})
