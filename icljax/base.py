@@ -81,7 +81,7 @@ def draw_batch(task: Task, key: Array, step: Array | int, indices: Array, axis: 
   """A step's episodes by their global indices `[B]`, or this device's share of them under a mapped `axis`.
 
   Every device draws the whole batch and keeps its part: compiled for other shapes, the same draws may round otherwise, so
-  only like this are the episodes the same bits on any number of devices. Drawing takes a few percent of a step.
+  only like this are the episodes the same bits on any number of devices.
   """
   step_key = jax.random.fold_in(key, step)
   episodes = jax.vmap(lambda index: task.sample(jax.random.fold_in(step_key, index)))(indices)
