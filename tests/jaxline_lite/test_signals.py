@@ -17,6 +17,16 @@ from tests.jaxline_lite.dummy import configured, left_by, train
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
+@pytest.fixture(scope='module', autouse=True)
+def listening():
+  """Tests may themselves run in the background or under nohup, where these are ignored, by their children too."""
+  before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)}
+  signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  for number, handler in before.items():
+    signal.signal(number, handler)
+
+
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
   folder = tmp_path_factory.mktemp('whole')
