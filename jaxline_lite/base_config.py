@@ -25,12 +25,18 @@ def get_base_config() -> ConfigDict:
   config.best_model_eval_metric = ''  # the metric that `best` means, MODE/METRIC; '' where there is none
   config.best_model_eval_metric_higher_is_better = False
   config.eval_checkpoints = 'latest'  # which checkpoints `eval` reads: latest, best, all, or steps as '1000,2000'
-  config.one_off_evaluate = True  # whether `eval` ends with the checkpoints that are there; to follow a run comes later
-  config.restore_path = ''  # modes eval*: a run folder or one checkpoint; '' is checkpoint_dir
+  config.one_off_evaluate = True  # whether `eval` ends with the checkpoints that are there, or follows the run to its end
+  config.restore_path = ''  # modes eval*: run folders or checkpoints, separated by commas; '' is checkpoint_dir
+  config.init_from = ''  # train: another run, from whose parameters this one starts, at step 0 with a new optimizer state
   config.checkpoint_dir = ''  # the run's folder
   config.compilation_cache = True  # whether compiled programs are kept on disk
+  config.deterministic = False  # whether a GPU is to repeat its bits, at some speed; a CPU always does
   config.eval = ConfigDict()
   config.eval.seed = 0  # evaluation data; the same for all runs, so that runs are paired
+  config.eval.titles = ''  # of several models that are compared, separated by commas; '' is their folders' names
+  config.eval.output_dir = 'runs/compare'  # where comparisons of several models go
+  config.eval.titles = ''  # names of several evaluated runs, as 'A,B'; by default those of their folders
+  config.eval.output_dir = 'runs/compare'  # where comparisons of several runs go
   return config
 
 
@@ -85,8 +91,10 @@ def check_base_config(config: ConfigDict) -> None:
   Raises:
     BadInput: naming the field, what was given and what is allowed.
   """
-  if not config.one_off_evaluate:
-    raise BadInput('one_off_evaluate is False, which is not built yet; evaluate a finished run, or train with mode train_eval')
+  if not config.one_off_evaluate and (',' in config.restore_path or config.eval_checkpoints != 'latest'):
+    raise BadInput(
+      f'one_off_evaluate is False, which follows one run from checkpoint to checkpoint; restore_path is {config.restore_path!r} and eval_checkpoints {config.eval_checkpoints!r}: leave out the latter, and follow other runs with commands of their own'
+    )
   interval(config.save_checkpoint_interval)
   keep_rule(config.keep_checkpoints)
   for field in ('training_steps', 'log_train_data_interval', 'eval_interval'):

@@ -132,6 +132,10 @@ class Checkpoints:
     if step not in self.steps():
       write(self.path(step), state, {'step': step, **about})
 
+  def begun(self) -> bool:
+    """Whether there is any checkpoint, intact or not."""
+    return bool(self.steps() or list(self.folder.glob('*.damaged*')))
+
   def restore_latest(self, target: Any) -> tuple[int, Any] | None:
     """The newest intact (step, state), or None where no run has begun; damaged ones are renamed `<step>.damaged`.
 
@@ -144,7 +148,7 @@ class Checkpoints:
         return step, read(self.path(step), target)
       except Damaged as damage:
         self._say(f'checkpoint {step} is damaged ({damage}); now {self._put_aside(step)}, and the one before is used')
-    if steps or list(self.folder.glob('*.damaged*')):
+    if self.begun():
       raise BadInput(
         f'{self.folder}: no checkpoint is intact; nothing was deleted; restore one from a backup or choose another --config.checkpoint_dir'
       )
@@ -163,6 +167,22 @@ class Checkpoints:
         kind = 'damaged' if self.path(step).exists() else 'no longer there'
         self._say(f'checkpoint {step} is {kind} ({damage}) and passed over')
     raise BadInput(f'{self.folder}: none of the checkpoints {", ".join(map(str, steps))} is intact')
+
+  def is_last(self, step: int) -> bool:
+    """Whether a run ended with this checkpoint."""
+    try:
+      return verify(self.path(step)).get('last', False)
+    except Damaged:
+      return False
+
+  def read_kept(self, step: int, target: Any) -> Any | None:
+    """The state of a step; None if the trainer has deleted it in the meantime, or it is damaged."""
+    try:
+      return read(self.path(step), target)
+    except (Damaged, OSError) as error:
+      if self.path(step).exists():
+        self._say(f'checkpoint {step} is damaged ({error}) and passed over')
+      return None
 
   def _put_aside(self, step: int) -> Path:
     aside, count = self.folder / f'{step}.damaged', 1

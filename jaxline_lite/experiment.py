@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 
 
 class Evaluation(NamedTuple):
@@ -45,21 +46,48 @@ class AbstractExperiment(abc.ABC):
 
   @abc.abstractmethod
   def step(self, first: int, count: int) -> dict[str, np.ndarray]:
-    """Makes steps first, first + 1, ...; returns each metric's values `[count]`, among them `loss`."""
+    """Makes steps first, first + 1, ...; returns each metric's values `[count]`, among them `loss`.
+
+    A metric `stopped` that is not 0 says that its step was the run's last: later ones have changed nothing.
+    """
 
   @abc.abstractmethod
   def evaluate(self, mode: str, check: Callable[[], None]) -> Evaluation:
     """Evaluates the present state. Calls `check` now and then, which ends the evaluation if a signal came."""
 
+  def settled(self, config: ConfigDict) -> ConfigDict:
+    """A config with its 'auto' fields as this machine takes them; what `config.json` will say."""
+    return config
+
   def check_training(self) -> None:
     """Raises BadInput if this experiment can be evaluated here, but not trained."""
+
+  def begin(self) -> None:
+    """Called once in a run, before its first step, if the state is to come from elsewhere. Raises BadInput."""
+
+  @property
+  def stopped(self) -> bool:
+    """Whether the present state ends the run before `training_steps`."""
+    return False
 
   def describe(self) -> str:
     """What is about to be trained, for the head of the log."""
     return ''
 
+  def compare(self, mode: str, folder: Path, evaluations: dict[str, Evaluation], configs: dict[str, ConfigDict]) -> str:
+    """Draws the evaluations of several models, by title, into one folder; one table of all."""
+    del mode, folder, configs
+    return '\n'.join(f'{title}\n{evaluation.table}' for title, evaluation in evaluations.items())
+
   def draw_training(self, folder: Path) -> None:
     """Draws what the run's files tell of its training."""
 
-  def draw_evaluation(self, mode: str, folder: Path, step: int, shifts: list[str], evaluation: Evaluation) -> None:
-    """Draws an evaluation into its folder; `shifts` are the settings that are not the run's, as name=value."""
+  def draw_evaluation(
+    self, mode: str, folder: Path, step: int, shifts: list[str], evaluation: Evaluation, records: list[dict[str, Any]]
+  ) -> None:
+    """Draws an evaluation into its folder.
+
+    Args:
+      shifts: the settings that are not the run's, as name=value.
+      records: those of all checkpoints that were evaluated with these settings, by step, this one among them.
+    """

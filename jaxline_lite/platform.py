@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from ml_collections import ConfigDict
 
 from jaxline_lite import command_line, modes
-from jaxline_lite.base_config import check_base_config, nearest
 from jaxline_lite.errors import BadInput, CommandError
 from jaxline_lite.experiment import AbstractExperiment
 
@@ -54,6 +53,15 @@ def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
   rules = importlib.import_module(checks)
   config, mode, overrides = command_line.parse(argv)
   evaluates = mode.startswith('eval')
+
+  def make(config: ConfigDict) -> AbstractExperiment:
+    built = modes.make(experiment, config)
+    if command_line.FLAGS.jaxline_disable_pmap_jit:
+      import jax
+
+      jax.config.update('jax_disable_jit', True)
+    return built
+
   if mode in LATER_MODES:
     raise BadInput(f'--jaxline_mode {mode} is not built yet; allowed are train, train_eval, eval and the eval modes')
   if evaluates:
@@ -61,38 +69,10 @@ def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
     if foreign:
       allowed = ', '.join(sorted(modes.EVALUATION_FIELDS - {'eval'} | {'eval.*'}))
       raise BadInput(f'--config.{foreign[0]}: an evaluated run keeps its own config; allowed are {allowed}')
-    config = modes.evaluated_config(config)
-  _check(config, mode, rules)
-  make = lambda config: _make(experiment, config)
+  configs = modes.evaluated_configs(config) if evaluates else [config]
+  for each in configs:
+    modes.check(each, mode, rules)
   if evaluates:
-    modes.evaluate(make, config, tuple(config.eval_modes) if mode == 'eval' else (mode,))
+    modes.evaluate(make, configs, tuple(config.eval_modes) if mode == 'eval' else (mode,))
   else:
     modes.train(make, config, evaluates_along=mode == 'train_eval', resumable=rules.resumable(config))
-
-
-def _check(config: ConfigDict, mode: str, rules) -> None:
-  """Refuses a config or a mode that cannot be followed."""
-  check_base_config(config)
-  try:
-    rules.check(config)
-  except ValueError as error:
-    raise BadInput(str(error)) from error
-  known = rules.eval_modes(config)
-  for field, name in [('--jaxline_mode', mode), *(('--config.eval_modes', name) for name in config.eval_modes)]:
-    allowed = known if field == '--config.eval_modes' else ('train', 'train_eval', 'eval', *known)
-    if name not in allowed:
-      raise BadInput(f'{field}: there is no {name!r}{nearest(name, allowed)}; allowed are {", ".join(dict.fromkeys(allowed))}')
-
-
-def _make(experiment: str, config: ConfigDict) -> AbstractExperiment:
-  """Imports JAX and builds the experiment."""
-  import jax
-
-  from jaxline_lite import devices
-
-  if config.compilation_cache:
-    devices.cache_programs()
-  if command_line.FLAGS.jaxline_disable_pmap_jit:
-    jax.config.update('jax_disable_jit', True)
-  module, _, name = experiment.partition(':')
-  return getattr(importlib.import_module(module), name)(config)

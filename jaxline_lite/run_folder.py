@@ -90,6 +90,13 @@ def locked(folder: Path, purpose: str, wait: Callable[[], None] | None = None) -
     yield
 
 
+def adopt(folder: Path, config: ConfigDict) -> None:
+  """Gives the fields that are 'auto' the values that were found for the run in the folder, if there is one."""
+  if (folder / 'config.json').exists():
+    before, now = flat(plain(read_config(folder))), flat(plain(config))
+    config.update_from_flattened_dict({name: before.get(name, value) for name, value in now.items() if value == 'auto'})
+
+
 def refuse_another(folder: Path, config: ConfigDict, resumable: frozenset[str] = RESUMABLE) -> None:
   """Checks that the folder is this config's or nobody's.
 

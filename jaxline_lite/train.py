@@ -56,7 +56,9 @@ class Trainer:
       Diverged: at the first loss or state that is not finite.
     """
     step = self.restore()
-    end = max(step, self.config.training_steps)  # a run may go on with fewer steps than it has made
+    if self.experiment.stopped:
+      self.plan.end = step
+    end = max(step, self.plan.end)  # a run may go on with fewer steps than it has made
     missing = self.missing_evaluations(end) if self.config.final_eval or self.plan.evaluates(end) else ()
     if step >= end and not missing:
       self.experiment.draw_training(self.folder)  # in case the last process was killed before it did
@@ -69,6 +71,7 @@ class Trainer:
     with contextlib.closing(self.metrics), contextlib.closing(self.timing):
       self.advance(step)
     if self.config.final_eval:
+      end = max(step, self.plan.end)
       evaluate(self.experiment, self.config, self.folder, self.missing_evaluations(end), end, self.stop, self.log)
     self.experiment.draw_training(self.folder)
 
@@ -84,21 +87,22 @@ class Trainer:
         self.prune()
       if stopping:
         self.stop.check()
-      if step >= self.config.training_steps:
+      if step >= self.plan.end:
         return
       count = self.plan.count(step, self.rate.steps_in(SECONDS_PER_CALL, self.experiment.most_steps))
       self.rate.start()
       metrics = self.experiment.step(step, count)
       self.rate.stop(count)
-      self.record(step, metrics)
-      step += count
+      step = self.record(step, metrics)
 
-  def record(self, before: int, metrics: dict[str, np.ndarray]) -> None:
-    """Writes the lines of the steps after `before` that are due."""
-    every, end = self.config.log_train_data_interval, self.config.training_steps
-    count, self.loss = len(metrics['loss']), metrics['loss'][-1]
+  def record(self, before: int, metrics: dict[str, np.ndarray]) -> int:
+    """Writes the lines of the steps after `before` that are due; the last step, with which the run may have stopped."""
+    every, end = self.config.log_train_data_interval, self.plan.end
+    stopped = metrics.get('stopped', np.zeros(len(metrics['loss'])))
+    count = int(stopped.argmax()) + 1 if stopped.any() else len(stopped)
+    self.loss = metrics['loss'][count - 1]
     for i, step in enumerate(range(before + 1, before + count + 1)):
-      row = {name: float(values[i]) for name, values in metrics.items()}
+      row = {name: float(values[i]) for name, values in metrics.items() if name != 'stopped'}
       if not np.isfinite(row['loss']):
         self.diverged(step, f'loss {row["loss"]}')
       if step % every == 0:
@@ -107,7 +111,11 @@ class Trainer:
         self.timing.append({'step': step, 'time': time.time(), 'steps_per_second': rate})
         pace = f'  {rate:.1f} steps/s  {clock((end - step) / rate)} left' if rate else ''
         self.log.step(f'step {step}/{end}  loss {row["loss"]:.4f}{pace}')
-    self.log.progress(before + count, loss=f'{metrics["loss"][-1]:.4f}')
+    self.log.progress(before + count, loss=f'{self.loss:.4f}')
+    if stopped.any():
+      self.plan.end = before + count
+      self.log.say(f'stopped early after step {self.plan.end}: the loss has ceased to fall')
+    return before + count
 
   def save(self, step: int) -> None:
     """Saves the state with the records that belong to it, then deletes the checkpoints nobody keeps."""
@@ -116,12 +124,13 @@ class Trainer:
       self.diverged(step, f'loss {self.loss}, but the state is not finite')
     self.metrics.sync()
     self.timing.sync()
-    self.checkpoints.save(step, state, self.about())
+    self.checkpoints.save(step, state, self.about(step))
     self.saved_at = time.perf_counter()
     self.prune()
 
-  def about(self) -> dict[str, Any]:
-    return {'config': digest(canonical(plain(self.config)).encode())}
+  def about(self, step: int) -> dict[str, Any]:
+    """What a checkpoint's manifest tells of it."""
+    return {'config': digest(canonical(plain(self.config)).encode()), 'last': step >= self.plan.end}
 
   def prune(self) -> None:
     steps = self.checkpoints.steps()

@@ -25,10 +25,10 @@ def trained(tmp_path):
 def evaluate(folder, *names, **fields):
   """What `--jaxline_mode eval*` does; the steps whose states were evaluated."""
   made = []
-  config = modes.evaluated_config(configured(folder, **fields))
+  configs = modes.evaluated_configs(configured(folder, **fields))
   make = lambda config: made.append(Dummy(config, on_batch=lambda batch: batches.append(int(made[0].state['count'])))) or made[-1]
   batches = []
-  modes.evaluate(make, config, names or ('eval',))
+  modes.evaluate(make, configs, names or ('eval',))
   return batches[::3]
 
 
