@@ -1,38 +1,57 @@
-"""Optimizers and learning-rate schedules by name. Their numbers may be traced, so that runs can be stacked."""
+"""Optimizers by name: (numbers, schedule) -> an optax optimizer. Their numbers may be traced, so that runs can be stacked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import Any
 
-import jax.numpy as jnp
+import jax
 import optax
-from jax import Array
 
-Numbers = Mapping[str, Array]  # learning_rate, warmup_steps, training_steps, clip_norm
+from icljax.base import READ_OUT
+from icljax.schedules import Numbers, Schedule
 
-
-def constant(numbers: Numbers) -> optax.Schedule:
-  """The learning rate, always."""
-  return lambda step: numbers['learning_rate'] * jnp.ones_like(step, jnp.float32)
+Maker = Callable[[Numbers, optax.Schedule], optax.GradientTransformation]
 
 
-def warmup_cosine(numbers: Numbers) -> optax.Schedule:
-  """From 0 straight up to the learning rate over `warmup_steps`, then half a cosine down to 0 at `training_steps`."""
-  warmup, end = numbers['warmup_steps'], numbers['training_steps']
+def decayed(params: Any) -> Any:
+  """Which leaves AdamW's decay pulls to zero: the kernels of blocks; no bias, norm, embedding, position or head."""
 
-  def rate(step):
-    up = step / jnp.maximum(warmup, 1)
-    down = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip((step - warmup) / jnp.maximum(end - warmup, 1), 0, 1)))
-    return numbers['learning_rate'] * jnp.where(step < warmup, up, down)
+  def is_block_kernel(path, _):
+    names = [str(getattr(entry, 'key', entry)) for entry in path]
+    return names[-1] == 'kernel' and any(name.startswith('block_') for name in names)
 
-  return rate
+  return jax.tree_util.tree_map_with_path(is_block_kernel, params)
 
 
-SCHEDULES: dict[str, Callable[[Numbers], optax.Schedule]] = {'constant': constant, 'warmup_cosine': warmup_cosine}
+def adam(numbers: Numbers, rate: optax.Schedule) -> optax.GradientTransformation:
+  """Kingma & Ba 2015."""
+  del numbers
+  return optax.adam(rate)
 
 
-def adam(schedule: str) -> Callable[[Numbers], optax.GradientTransformation]:
-  """Adam after clipping the gradient to the global norm `clip_norm` (inf: no clipping)."""
+def adamw(numbers: Numbers, rate: optax.Schedule) -> optax.GradientTransformation:
+  """Adam with decoupled weight decay (Loshchilov & Hutter 2019) of the leaves that `decayed` names."""
+  decay = optax.add_decayed_weights(numbers['weight_decay'], decayed)  # pyright: ignore[reportArgumentType]
+  return optax.chain(optax.scale_by_adam(), decay, optax.scale_by_learning_rate(rate))
+
+
+def sgd(numbers: Numbers, rate: optax.Schedule) -> optax.GradientTransformation:
+  """Gradient descent with heavy-ball momentum."""
+  return optax.chain(optax.trace(numbers['momentum']), optax.scale_by_learning_rate(rate))
+
+
+OPTIMIZERS: dict[str, Maker] = {'adam': adam, 'adamw': adamw, 'sgd': sgd}
+
+
+def clipped(optimizer: Maker, schedule: Schedule) -> Callable[[Numbers], optax.GradientTransformation]:
+  """The optimizer after clipping the gradient to the global norm `clip_norm` (inf: no clipping).
+
+  The read-out is not clipped and does not count in the norm, else its labels would reach the model by way of the scale.
+  """
+  of_model = lambda tree: {name: name != READ_OUT for name in tree} if isinstance(tree, dict) else True
 
   def make(numbers):
-    return optax.chain(optax.clip_by_global_norm(numbers['clip_norm']), optax.adam(SCHEDULES[schedule](numbers)))
+    rate = lambda step: schedule(numbers, step)
+    clip = optax.masked(optax.clip_by_global_norm(numbers['clip_norm']), of_model)
+    return optax.chain(clip, optimizer(numbers, rate))
 
   return make

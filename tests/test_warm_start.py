@@ -1,0 +1,96 @@
+"""A model of two families that starts from a model of one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from icljax import build
+from icljax.base import draw_batch, stream
+from icljax.experiment import Experiment
+from icljax.parameters import named
+from jaxline_lite import modes
+from jaxline_lite.checkpoint import Checkpoints
+from jaxline_lite.errors import BadInput
+from jaxline_lite.run_folder import claim
+from tests.configs import tiny
+
+
+@pytest.fixture(scope='module', params=['mixture', 'eta'])
+def poisson(request, tmp_path_factory):
+  """A poisson run that has learned what little it can, and the head it has."""
+  folder = tmp_path_factory.mktemp(request.param)
+  config = tiny(folder, task__families='poisson', model__head=request.param, final_eval=False, **LEARNING)
+  return modes.train(lambda config: Experiment(config, jax.devices()[:1]), config), request.param
+
+
+LEARNING = {'training_steps': 200, 'optimizer__learning_rate': 5e-3}
+
+
+def scores(config, params):
+  """Of the config's model, on poisson episodes."""
+  task = build.eval_task(config, 'eval_poisson')
+  task = task.replace(families=task.families[:1], only=None)  # poisson is the first
+  episodes = draw_batch(task, stream(jnp.uint32(0), 'test'), 0, jnp.arange(256))
+  return np.asarray(jax.jit(build.predictor(config, params).score)(episodes))
+
+
+def test_a_joint_model_starts_at_the_poisson_runs_loss(poisson, tmp_path):
+  run, head = poisson
+  config = tiny(tmp_path, task__families='poisson,neg_binomial', model__head=head, init_from=str(run))
+  machine = Experiment(config, jax.devices()[:1])
+  fresh = scores(config, machine.state.params)
+  machine.begin()
+  source = tiny(run, task__families='poisson', model__head=head, **LEARNING)
+  trained = Checkpoints(run / 'checkpoints', print).read_any([200], jax.eval_shape(lambda: build.init(source)))[1].params
+  theirs, ours = scores(source, trained), scores(config, machine.state.params)
+  assert abs(ours.mean() - theirs.mean()) < 1e-3
+  np.testing.assert_allclose(ours, theirs, atol=5e-3)
+  assert abs(fresh.mean() - theirs.mean()) > 0.02
+  assert all(not leaf.any() for leaf in jax.tree.leaves(machine.state.opt_state))
+  for name, leaf in named(trained).items():
+    np.testing.assert_array_equal(named(machine.state.params)[name], leaf)
+
+
+def test_a_resumed_run_does_not_start_again(poisson, tmp_path):
+  """Only the first command of a run reads `init_from`: its source may be gone by then."""
+  run, head = poisson
+  config = tiny(tmp_path / 'joint', task__families='poisson,neg_binomial', model__head=head, init_from=str(run), final_eval=False)
+  begun = []
+
+  class Counting(Experiment):
+    def begin(self):
+      begun.append(1)
+      super().begin()
+
+  make = lambda config: Counting(config, jax.devices()[:1])
+  config.optimizer.schedule = 'constant'
+  config.training_steps = 10
+  modes.train(make, config)
+  config.training_steps = 20
+  modes.train(make, config, resumable=frozenset({'training_steps'}))
+  assert begun == [1]
+
+
+def test_a_source_of_another_size_is_refused_and_the_folder_stays_free(poisson, tmp_path):
+  run, head = poisson
+  config = tiny(tmp_path, model__width=8, task__families='poisson,neg_binomial', model__head=head, init_from=str(run))
+  with pytest.raises(BadInput, match=r'init_from is .*: its .* is \[.*\], this model has \[.*\]; set the same sizes'):
+    modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
+  assert {path.name for path in tmp_path.iterdir()} <= {'.lock'}
+
+
+def test_a_source_that_is_not_there_is_refused(tmp_path):
+  config = tiny(tmp_path / 'run', init_from=str(tmp_path / 'nowhere'))
+  with pytest.raises(BadInput, match='nowhere: no run is there'):
+    modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
+
+
+def test_a_source_with_more_families_is_refused(tmp_path):
+  source = tiny(tmp_path / 'joint', task__families='poisson,neg_binomial')
+  (tmp_path / 'joint').mkdir()
+  claim(tmp_path / 'joint', source)
+  Checkpoints(tmp_path / 'joint' / 'checkpoints', print).save(1, build.init(source), {})
+  config = tiny(tmp_path / 'poisson', task__families='poisson', init_from=str(tmp_path / 'joint'))
+  with pytest.raises(BadInput, match='this model has absent'):
+    modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
