@@ -17,7 +17,9 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from icljax.likelihoods import Likelihood
+from icljax.likelihoods import Eta, Likelihood
+
+READ_OUT = 'read_out'  # parameters of this name are trained beside a model, on what the model is not told
 
 
 class Episode(struct.PyTreeNode):
@@ -37,10 +39,46 @@ class Episode(struct.PyTreeNode):
 
 
 class Task(Protocol):
-  """A distribution over episodes: a pytree whose leaves are its numeric settings."""
+  """A distribution over episodes: a pytree whose leaves are its numeric settings.
+
+  A task may also have `references() -> dict[str, Predictor]`, by name, best first: what a model is measured against. Without
+  them it is taken for a generalized linear model, however its inputs are drawn.
+  """
+
+  @property
+  def dims(self) -> int:
+    """D."""
+    ...
+
+  @property
+  def points(self) -> int:
+    """K."""
+    ...
+
+  @property
+  def predictors(self) -> int:
+    """C: linear predictors that the widest of the families needs."""
+    ...
+
+  @property
+  def families(self) -> tuple[Any, ...]:
+    """What targets may be: the `icljax.families.Family` members that a model's head answers with.
+
+    Of several, the truth of an episode has the index as `family`.
+    """
+    ...
+
+  @property
+  def dispersion(self) -> Any:
+    """What the families have besides eta, an `icljax.families.Dispersion`."""
+    ...
 
   def sample(self, key: Array) -> Episode:
     """One episode. The key is consumed."""
+    ...
+
+  def at(self, step: Array) -> 'Task':
+    """The task of a training step: another one where there is a curriculum."""
     ...
 
 
@@ -56,8 +94,11 @@ class Predictor:
 
   def score(self, episodes: Episode) -> Array:
     """log p(y_k | x_k, the pairs before) of the episodes' own targets, `[B, K]`, in nats."""
-    own = lambda likelihood, episode: likelihood.given(episode.task).log_prob(episode.y)
-    return jax.vmap(own)(self.along(episodes), episodes)
+    return score(self.along(episodes), episodes)
+
+  def score_and_side_loss(self, episodes: Episode) -> tuple[Array, Array]:
+    """`score`, and the loss of what is trained beside the model without reaching its parameters, `[]`."""
+    return self.score(episodes), jnp.float32(0)
 
   def at(self, x_context: Array, y_context: Array, x_query: Array, task: Any = None) -> Likelihood:
     """The predictive distribution at queries `[Q, D]` after a context `[k, D]`, `[k]`: `[Q]`.
@@ -70,6 +111,12 @@ class Predictor:
     y = jnp.pad(many(y_context), ((0, 0), (0, 1)))
     episodes = Episode(x=x, y=y, weight=jnp.ones(y.shape), task=jax.tree.map(many, task))
     return jax.tree.map(lambda leaf: leaf[:, -1], self.along(episodes))
+
+
+def score(predicted: Likelihood | Eta, episodes: Episode) -> Array:
+  """log p of the episodes' own targets under what was predicted of them, `[B, K]`, in nats."""
+  own = lambda likelihood, episode: likelihood.given(episode.task).log_prob(episode.y)
+  return jax.vmap(own)(predicted, episodes)
 
 
 def stream(seed: Array, name: str) -> Array:

@@ -5,10 +5,10 @@ from typing import Any, cast
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax import struct
+from flax import struct, traverse_util
 from jax import Array
 
-from icljax.base import Episode, Predictor
+from icljax.base import READ_OUT, Episode, Predictor, score
 from icljax.families import Dispersion
 from icljax.likelihoods import Eta, Likelihood
 
@@ -26,12 +26,16 @@ def encode_target(y: Array, classes: int) -> Array:
 
 
 class InContextModel(nn.Module):
-  """(x `[B, K, D]`, y `[B, K]`) -> what the head gives `[B, K]`; row k depends on x[:k+1] and y[:k] only.
+  """(x `[B, K, D]`, y `[B, K]`) -> what the head gives `[B, K]`, and the read-out's logits `[B, K, F]` (None if F is 1).
+
+  Row k depends on x[:k+1] and y[:k] only. The read-out is linear in the last hidden state, behind a stop_gradient: what it
+  tells is what the model knows of the family, and nothing of the family reaches the model.
 
   Attributes:
     sequence: a causal model `[B, T, E] -> [B, T, E]`.
     head: (hidden `[B*K, E]`, dispersion) -> likelihood or `Eta` `[B*K]`.
     width: E.
+    families: F of a joint task, whose family a linear read-out tells; 1 where there is nothing to tell.
     classes: C of a categorical target, 0 where there is none.
     tokens: 'interleaved', x_0 y_0 x_1 y_1 ..., predictions being read at the x tokens (Garg et al. 2022); or 'pairs', one
       token per query which also carries the pair before it: half the tokens, and no layer spent on joining x to its y.
@@ -40,13 +44,14 @@ class InContextModel(nn.Module):
   sequence: nn.Module
   head: nn.Module
   width: int
+  families: int = 1
   classes: int = 0
   tokens: str = 'pairs'
   init_scale: float = 0.02
   precision: str | None = None
 
   @nn.compact
-  def __call__(self, x: Array, y: Array, dispersion: Dispersion) -> Likelihood | Eta:
+  def __call__(self, x: Array, y: Array, dispersion: Dispersion) -> tuple[Likelihood | Eta, Array | None]:
     batch, pairs, dims = x.shape
     normal = nn.initializers.normal(self.init_scale)
     embed = lambda name, values: nn.Dense(self.width, kernel_init=normal, precision=self.precision, name=name)(values)
@@ -58,8 +63,11 @@ class InContextModel(nn.Module):
       before = jnp.pad(pair, ((0, 0), (1, 0), (0, 0)))[:, :-1].reshape(batch * pairs, -1)
       tokens = embed('query', inputs) + embed('pair', before)
     hidden = self.sequence(tokens.reshape(batch, -1, self.width))
-    flat = self.head(hidden[:, :: TOKENS[self.tokens]].reshape(batch * pairs, self.width), dispersion)
-    return jax.tree.map(lambda leaf: leaf.reshape(batch, pairs, *leaf.shape[1:]), flat)
+    hidden = hidden[:, :: TOKENS[self.tokens]].reshape(batch * pairs, self.width)
+    outputs = self.head(hidden, dispersion), None
+    if self.families > 1:
+      outputs = outputs[0], nn.Dense(self.families, name=READ_OUT)(jax.lax.stop_gradient(hidden))
+    return jax.tree.map(lambda leaf: leaf.reshape(batch, pairs, *leaf.shape[1:]), outputs)
 
 
 class ModelPredictor(Predictor, struct.PyTreeNode):
@@ -70,4 +78,29 @@ class ModelPredictor(Predictor, struct.PyTreeNode):
   model: InContextModel = struct.field(pytree_node=False)
 
   def along(self, episodes: Episode) -> Likelihood | Eta:
-    return cast(Likelihood | Eta, self.model.apply({'params': self.params}, episodes.x, episodes.y, self.dispersion))
+    return self.outputs(episodes)[0]
+
+  def outputs(self, episodes: Episode) -> tuple[Likelihood | Eta, Array | None]:
+    """What the model predicts `[B, K]`, and its read-out's log-probabilities of the families `[B, K, F]`."""
+    predicted, logits = cast(Any, self.model.apply({'params': self.params}, episodes.x, episodes.y, self.dispersion))
+    return predicted, None if logits is None else jax.nn.log_softmax(logits)
+
+  def activations(self, x: Array, y: Array) -> dict[str, Array]:
+    """What every module gives, and what it keeps to be looked at, by path; tokens that are flat in the model as `[B, T, E]`."""
+    _, kept = self.model.apply(
+      {'params': self.params}, x, y, self.dispersion, capture_intermediates=True, mutable=['intermediates']
+    )
+    found = {}
+    for path, calls in traverse_util.flatten_dict(cast(Any, kept)['intermediates']).items():
+      name, value = '/'.join(part for part in path if part != '__call__'), cast(Any, calls)[0]
+      if name and isinstance(value, Array):  # the model and its head give distributions
+        found[name] = value.reshape(len(x), -1, value.shape[-1]) if value.ndim == 2 else value
+    return found
+
+  def score_and_side_loss(self, episodes: Episode) -> tuple[Array, Array]:
+    """The side loss is the read-out's: nats for the family of an episode, a weighted mean over positions."""
+    predicted, log_families = self.outputs(episodes)
+    if log_families is None:
+      return score(predicted, episodes), jnp.float32(0)
+    true = jnp.take_along_axis(log_families, episodes.task.family[:, None, None], axis=-1)
+    return score(predicted, episodes), -(true[..., 0] * episodes.weight).sum() / episodes.weight.sum()

@@ -2,7 +2,10 @@
 
 Tokens stay flat, `[B*T, E]`, from layer to layer and are unfolded only around attention: the gradient of a dense layer on
 `[B, T, E]` takes XLA's CPU backend three times as long. Heads stand before time and the mask is added for the same reason.
+At precision 'bfloat16' matrix products are; the stream, norms and softmax stay float32, as do the parameters.
 """
+
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -12,8 +15,13 @@ from jax import Array
 MASKED = -1e9  # added to the logits of tokens that may not be seen
 
 
+def dtype_of(precision: str | None) -> Any:
+  """What matrix products are computed in, where it is not the type of what is multiplied."""
+  return jnp.bfloat16 if precision == 'bfloat16' else None
+
+
 class Attention(nn.Module):
-  """Causal self-attention over flat tokens `[B*T, E]`."""
+  """Causal self-attention over flat tokens `[B*T, E]`. Its `weights` `[B, H, T, T]` can be looked at."""
 
   heads: int
   tokens: int
@@ -23,14 +31,15 @@ class Attention(nn.Module):
   @nn.compact
   def __call__(self, x: Array) -> Array:
     width = x.shape[-1]
-    normal = nn.initializers.normal(self.init_scale)
-    qkv = nn.Dense(3 * width, kernel_init=normal, precision=self.precision, name='qkv')(x)
+    normal, dtype = nn.initializers.normal(self.init_scale), dtype_of(self.precision)
+    qkv = nn.Dense(3 * width, kernel_init=normal, dtype=dtype, precision=self.precision, name='qkv')(x)
     qkv = qkv.reshape(-1, self.tokens, 3, self.heads, width // self.heads)
     q, k, v = jnp.moveaxis(qkv, (2, 3), (0, 2))  # three of [B, H, T, E/H]
     later = jnp.triu(jnp.full((self.tokens, self.tokens), MASKED, x.dtype), k=1)
     logits = jnp.matmul(q * q.shape[-1] ** -0.5, k.swapaxes(-1, -2), precision=self.precision)
-    weights = jax.nn.softmax(logits + later[None, None])
-    mixed = jnp.matmul(weights, v, precision=self.precision)
+    weights = jax.nn.softmax(logits.astype(x.dtype) + later[None, None])
+    self.sow('intermediates', 'weights', weights)
+    mixed = jnp.matmul(weights.astype(v.dtype), v, precision=self.precision)
     return jnp.moveaxis(mixed, 1, 2).reshape(x.shape)
 
 
@@ -47,7 +56,11 @@ class Block(nn.Module):
   def __call__(self, x: Array) -> Array:
     width = x.shape[-1]
     dense = lambda features, scale, name: nn.Dense(
-      features, kernel_init=nn.initializers.normal(scale), precision=self.precision, name=name
+      features,
+      kernel_init=nn.initializers.normal(scale),
+      dtype=dtype_of(self.precision),
+      precision=self.precision,
+      name=name,
     )
     attended = Attention(self.heads, self.tokens, self.init_scale, self.precision, name='attention')(
       nn.LayerNorm(epsilon=1e-5, name='norm_attention')(x)

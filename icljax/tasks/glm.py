@@ -14,6 +14,24 @@ from icljax.families import Dispersion, Family
 from icljax.likelihoods import Likelihood, Mixture
 
 
+class Ramp(struct.PyTreeNode):
+  """`start`, then `increment` more every `interval` steps."""
+
+  start: Array
+  increment: Array
+  interval: Array
+
+  def at(self, step: Array) -> Array:
+    return self.start + self.increment * (step // self.interval)
+
+
+class Curriculum(struct.PyTreeNode):
+  """Growing episodes (Garg et al. 2022, appendix A.2): how many dimensions and pairs are in use; masks, not shapes."""
+
+  dims: Ramp
+  points: Ramp
+
+
 class GLM(struct.PyTreeNode):
   """A distribution over episodes of generalized linear models.
 
@@ -25,6 +43,8 @@ class GLM(struct.PyTreeNode):
     dims: D, number of inputs.
     points: K, pairs in an episode.
     only: the index of the one family that episodes are of, though any is possible to who does not know; None for all.
+    curriculum: how dimensions and pairs grow in training, or None.
+    active_dims, active_points: how many are in use; None for all. The other inputs are 0, the other pairs have no weight.
   """
 
   scale: Array
@@ -34,6 +54,16 @@ class GLM(struct.PyTreeNode):
   dims: int = struct.field(pytree_node=False)
   points: int = struct.field(pytree_node=False)
   only: Array | None = None
+  curriculum: Curriculum | None = None
+  active_dims: Array | None = None
+  active_points: Array | None = None
+
+  def at(self, step: Array) -> 'GLM':
+    """The task of a training step."""
+    if self.curriculum is None:
+      return self
+    dims, points = self.curriculum.dims.at(step), self.curriculum.points.at(step)
+    return self.replace(curriculum=None, active_dims=dims, active_points=points)
 
   @property
   def predictors(self) -> int:
@@ -52,9 +82,13 @@ class GLM(struct.PyTreeNode):
       w=jax.random.normal(w_key, (self.predictors, self.dims)),
       glm=self,
     )
-    x = jax.random.normal(x_key, (self.points, self.dims))
+    x, weight = jax.random.normal(x_key, (self.points, self.dims)), jnp.ones(self.points)
+    if self.active_dims is not None:
+      x = x * (jnp.arange(self.dims) < self.active_dims)[None]
+    if self.active_points is not None:
+      weight = weight * (jnp.arange(self.points) < self.active_points)
     y = truth.likelihood(truth.eta(x)).sample(y_key)
-    return Episode(x=x, y=y, weight=jnp.ones(self.points), task=truth)
+    return Episode(x=x, y=y, weight=weight, task=truth)
 
 
 class GLMTruth(struct.PyTreeNode):
