@@ -1,6 +1,5 @@
 """Training and evaluation of a config's model, as an experiment of the loop."""
 
-import csv
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,13 +7,17 @@ from typing import Any
 
 import jax
 import numpy as np
+import pandas as pd
 from ml_collections import ConfigDict
 
-from icljax import build, plots
+from icljax import build, outcomes, plots, predict
 from icljax.evaluation import glm
-from icljax.evaluation.paired import mean_and_error
+from icljax.parameters import parameter_table
 from icljax.training import TrainState
+from icljax.warm_start import warm_start
 from jaxline_lite import devices
+from jaxline_lite.errors import BadInput
+from jaxline_lite.evaluate import EvalFolder, settings_of
 from jaxline_lite.experiment import AbstractExperiment, Evaluation
 from jaxline_lite.files import read_lines
 
@@ -23,15 +26,18 @@ class Experiment(AbstractExperiment):
   """A model on all local devices, or on some."""
 
   def __init__(self, config: ConfigDict, on: Sequence[Any] | None = None):
-    self.config, self._devices = config, devices.Devices(on)
+    self.config, self._devices = build.settled(config), devices.Devices(on)
     self._devices.check_divides(config.eval.batch_size, 'eval.batch_size')
-    step = build.train_step(config)
+    try:
+      step, self._metrics = build.train_step(self.config), build.metrics(self.config)
+    except ValueError as error:  # of one's own things
+      raise BadInput(str(error)) from error
     with jax.default_matmul_precision('highest'):
-      self._settings = build.settings(config)
+      self._settings = build.settings(self.config)
     self._steps = self._devices.pmap_steps(functools.partial(step, axis=devices.AXIS), self.most_steps)
     self._state: Any = None  # on the devices, from its first use on
     self._programs = {}  # compiled evaluations by mode
-    self._oracle_scores = {}  # by mode: they do not depend on the state
+    self._reference_scores = {}  # by mode: they do not depend on the state
 
   @property
   def state(self) -> TrainState:
@@ -47,8 +53,25 @@ class Experiment(AbstractExperiment):
       self._state = self._devices.replicate(build.init(self.config))
     return self._state
 
+  @property
+  def stopped(self) -> bool:
+    watch = self.state.watch
+    return watch is not None and bool(watch.stopped)
+
+  def settled(self, config: ConfigDict) -> ConfigDict:
+    return build.settled(config)
+
   def check_training(self) -> None:
     self._devices.check_divides(self.config.training.batch_size, 'training.batch_size')
+
+  def begin(self) -> None:
+    if self.config.init_from:
+      source = predict.load(self.config.init_from)
+      try:
+        params = warm_start(self.state.params, source.params, self.config.model.components)
+      except ValueError as error:
+        raise BadInput(f'init_from is {self.config.init_from!r}: {error}') from error
+      self.state = self.state.replace(params=params)
 
   def step(self, first: int, count: int) -> dict[str, np.ndarray]:
     with jax.default_matmul_precision('highest'):
@@ -56,26 +79,38 @@ class Experiment(AbstractExperiment):
     return metrics
 
   def describe(self) -> str:
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
     where = f'{len(self._devices.devices)} {jax.default_backend()} device(s)'
-    return f'{parameters:,} parameters on {where}, matrix products of the model at precision {build.precision(self.config)}'
+    products = f'matrix products of the model at precision {self.config.model.precision}'
+    return f'{parameter_table(self.state.params)}\non {where}, {products}'
 
   def evaluate(self, mode: str, check: Callable[[], None]) -> Evaluation:
-    task, told = build.eval_task(self.config, mode), self.config.model.head == 'eta'
-    seed, normals = np.uint32(self.config.eval.seed), build.oracles(self.config, task).normals
+    task, seed = build.eval_task(self.config, mode), np.uint32(self.config.eval.seed)
+    program = mode.removesuffix('_joint')  # the same episodes, shown otherwise
 
-    def score_oracles(arguments, _, indices):
-      return glm.oracle_scores(*arguments, indices=indices, axis=devices.AXIS)
+    def score_references(arguments, _, indices):
+      return glm.reference_scores(*arguments, indices=indices, axis=devices.AXIS)
 
     def score_model(arguments, params, indices):
-      return glm.model_scores(build.predictor(self.config, params), *arguments, indices=indices, axis=devices.AXIS)
+      model = build.predictor(self.config, params)
+      return glm.model_scores(model, *arguments, indices=indices, axis=devices.AXIS, metrics=self._metrics)
 
-    if mode not in self._oracle_scores:
-      self._oracle_scores[mode] = self._measure(f'{mode} oracles', score_oracles, (task, normals, seed), (), check)
-    model = self._measure(f'{mode} model', score_model, (task, seed), self._replicated.params, check)
-    arrays = glm.arrays(model, self._oracle_scores[mode])
-    metrics, table = glm.summarize(arrays, task, self.config.eval.posterior_samples, told)
+    if program not in self._reference_scores:
+      arguments = (task, build.normals(self.config, task), seed)
+      self._reference_scores[program] = self._measure(f'{program} references', score_references, arguments, (), check)
+    model = self._measure(f'{program} model', score_model, (task, seed), self._replicated.params, check)
+    arrays = glm.arrays(model, self._reference_scores[program])
+    metrics, table = glm.summarize(arrays, self._shown(mode))
     return Evaluation(metrics, table, arrays)
+
+  def _shown(self, mode: str) -> glm.Shown:
+    task = build.eval_task(self.config, mode)
+    return glm.Shown(
+      families=tuple(family.name for family in task.families),
+      samples=self.config.eval.posterior_samples,
+      told_family=self.config.model.head == 'eta',
+      confused=mode == 'eval_joint',
+      any_family=getattr(task, 'only', None) is None,
+    )
 
   def _measure(self, name: str, measure: Callable, arguments: Any, tree: Any, check: Callable[[], None]) -> dict[str, np.ndarray]:
     """Runs `measure` on all evaluation episodes, batch by batch; its arrays `[episodes, ...]`."""
@@ -92,14 +127,18 @@ class Experiment(AbstractExperiment):
     lines = list(read_lines(folder / 'metrics.jsonl'))
     if lines:
       steps, loss = np.array([[line['step'], line['loss']] for line in lines]).T
-      plots.training(folder / 'train.png', steps, loss, f'{folder.name}: training')
+      records = EvalFolder(folder, 'eval').records(settings_of(self.config))
+      plots.training(folder / 'train.png', steps, loss, pd.DataFrame(records), f'{folder.name}: training')
 
-  def draw_evaluation(self, mode: str, folder: Path, step: int, shifts: list[str], evaluation: Evaluation) -> None:
-    nats = {name.removeprefix('nats/'): values for name, values in evaluation.arrays.items() if name.startswith('nats/')}
-    name = '_'.join(['curves', *shifts])
-    plots.curves(folder / f'{name}.png', nats, ', '.join([folder.parent.name, f'{mode} at step {step}', *shifts]))
-    with (folder / f'{name}.csv').open('w', newline='') as file:
-      rows = csv.writer(file)
-      rows.writerow(['predictor', 'k', 'nats', 'standard_error'])
-      for name, values in nats.items():
-        rows.writerows([name, k, mean, error] for k, (mean, error) in enumerate(zip(*mean_and_error(values))))
+  def draw_evaluation(
+    self, mode: str, folder: Path, step: int, shifts: list[str], evaluation: Evaluation, records: list[dict[str, Any]]
+  ) -> None:
+    suffix, run = ''.join(f'_{shift}' for shift in shifts), folder.parent.name
+    title = ', '.join([run, f'{mode} at step {step}', *shifts])
+    outcomes.curves(folder, suffix, evaluation.arrays, title)
+    outcomes.families(folder, suffix, evaluation.arrays, self._shown(mode), title)
+    outcomes.over_training(folder, suffix, records, ', '.join([run, f'{mode} over training', *shifts]))
+
+  def compare(self, mode: str, folder: Path, evaluations: dict[str, Evaluation], configs: dict[str, ConfigDict]) -> str:
+    told = {title: config.model.head == 'eta' for title, config in configs.items()}
+    return outcomes.comparison(folder, {title: found.arrays for title, found in evaluations.items()}, told, mode)

@@ -1,16 +1,23 @@
 """Pictures of runs and evaluations: the only importer of matplotlib."""
 
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
+from icljax.evaluation.families import hits, reliability
 from icljax.evaluation.paired import mean_and_error
 
 STYLES = {
   'model': {'color': 'C3', 'linewidth': 2.5, 'zorder': 5},
+  'read_out': {'color': 'C3', 'linewidth': 2.5},
   'bayes': {'color': 'black'},
   'bayes_family': {'color': 'black', 'linestyle': '--'},
   'true': {'color': 'C2', 'linestyle': ':'},
@@ -20,13 +27,32 @@ STYLES = {
 }
 
 
-def _figure(title: str, xlabel: str, ylabel: str):
-  figure = Figure(figsize=(7, 4.5), layout='constrained')
+def _figure(title: str, *labels: tuple[str, str]):
+  """A figure with axes side by side, by their labels (x, y)."""
+  figure = Figure(figsize=(2 + 5 * len(labels), 4.5), layout='constrained')
   FigureCanvasAgg(figure)
-  axes = figure.add_subplot()
-  axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
-  axes.spines[['top', 'right']].set_visible(False)
-  return figure, axes
+  figure.suptitle(title, fontsize='medium')
+  all_axes = figure.subplots(1, len(labels), squeeze=False)[0]
+  for axes, (xlabel, ylabel) in zip(all_axes, labels):
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.spines[['top', 'right']].set_visible(False)
+  return figure, *all_axes
+
+
+def _banded(axes, x: ArrayLike, mean: ArrayLike, error: ArrayLike, label: str, **style) -> None:
+  """A line with a band of two standard errors."""
+  mean, error = np.asarray(mean), np.asarray(error)
+  (line,) = axes.plot(x, mean, label=label, **style)
+  axes.fill_between(x, mean - 2 * error, mean + 2 * error, color=line.get_color(), alpha=0.15, linewidth=0)
+
+
+def _framed(axes, values: Iterable[ArrayLike]) -> None:
+  """Limits the y-axis to these values; other curves may leave the picture."""
+  finite = np.concatenate([np.ravel(some) for some in values])
+  finite = finite[np.isfinite(finite)]
+  if len(finite):
+    margin = 0.1 * (finite.max() - finite.min()) or 0.1
+    axes.set_ylim(finite.min() - margin, finite.max() + 2.5 * margin)
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -41,30 +67,99 @@ def curves(path: Path, nats: dict[str, np.ndarray], title: str) -> None:
 
   A predictor whose numbers are another's has no curve of its own: told the only family there is, Bayes is Bayes.
   """
-  figure, axes = _figure(title, 'pairs seen, k', 'nats per target')
+  figure, axes = _figure(title, ('pairs seen, k', 'nats per target'))
   axes.xaxis.set_major_locator(MaxNLocator(integer=True))
   shown = {name: values for name, values in nats.items() if name != 'bayes_family' or not np.array_equal(values, nats['bayes'])}
   for name, values in shown.items():
-    mean, error = mean_and_error(values)
-    k = np.arange(len(mean))
-    style = STYLES.get(name, {})
-    (line,) = axes.plot(k, mean, label=name, **style)
-    axes.fill_between(k, mean - 2 * error, mean + 2 * error, color=line.get_color(), alpha=0.15, linewidth=0)
-  finite = np.concatenate([mean_and_error(values)[0] for name, values in nats.items() if name != 'naive'])
-  finite = finite[np.isfinite(finite)]
-  low, high = finite.min(), finite.max()
-  axes.set_ylim(low - 0.1 * (high - low), high + 0.25 * (high - low))  # the naive curve may leave the picture
+    _banded(axes, np.arange(values.shape[1]), *mean_and_error(values), label=name, **STYLES.get(name, {}))
+  _framed(axes, [mean_and_error(values)[0] for name, values in nats.items() if name != 'naive'])
   axes.legend(frameon=False, ncols=2)
   _save(figure, path)
 
 
-def training(path: Path, steps: np.ndarray, loss: np.ndarray, title: str) -> None:
-  """The loss of the logged steps `[n]`, and its running mean over a tenth of them."""
-  figure, axes = _figure(title, 'step', 'training loss, nats per target')
-  axes.plot(steps, loss, color='C3', alpha=0.35, label='logged step')
+def training(path: Path, steps: np.ndarray, loss: np.ndarray, evaluated: pd.DataFrame, title: str) -> None:
+  """The loss of the logged steps `[n]`, its running mean over a tenth of them, and what evaluations found.
+
+  Args:
+    evaluated: a row per evaluation, with `step`, `nats` of the model and `nats_<reference>` of every reference.
+  """
+  figure, axes = _figure(title, ('step', 'nats per target'))
+  axes.plot(steps, loss, color='C3', alpha=0.3, label='training loss')
   window = max(1, len(loss) // 10)
+  smooth = np.convolve(loss, np.ones(window) / window, mode='valid')
   if window > 1:
-    smooth = np.convolve(loss, np.ones(window) / window, mode='valid')
     axes.plot(steps[window - 1 :], smooth, color='C3', label=f'mean of the last {window} logged steps')
-  axes.legend(frameon=False)
+  if len(evaluated):
+    axes.errorbar(evaluated.step, evaluated.nats, 2 * evaluated.nats_se, fmt='o', color='C1', markersize=4, label='evaluated')
+    _reference_lines(axes, evaluated)
+  _framed(axes, [loss, *(evaluated[name] for name in _references(evaluated).values() if name != 'nats_naive')])
+  axes.legend(frameon=False, ncols=2, fontsize='small')
+  _save(figure, path)
+
+
+def _references(evaluated: pd.DataFrame) -> dict[str, str]:
+  """The columns of the references' nats, by reference."""
+  columns = [name for name in evaluated.columns if name.startswith('nats_') and f'{name}_se' in evaluated.columns]
+  return {name.removeprefix('nats_'): name for name in columns}
+
+
+def _reference_lines(axes, evaluated: pd.DataFrame) -> None:
+  for reference, column in _references(evaluated).items():
+    axes.axhline(evaluated[column].iloc[-1], label=reference, **STYLES.get(reference, {}) | {'linewidth': 1})
+
+
+def over_training(path: Path, evaluated: pd.DataFrame, title: str) -> None:
+  """Nats on average beside every reference, and the regret after k pairs, over the steps of evaluations."""
+  figure, average, regret = _figure(title, ('step', 'nats per target'), ('step', 'nats above the reference after k pairs'))
+  _banded(average, evaluated.step, evaluated.nats, evaluated.nats_se, 'model', **STYLES['model'], marker='o')
+  _reference_lines(average, evaluated)
+  columns = [name for name in evaluated.columns if re.fullmatch('regret_k[0-9]+', name)]
+  for i, name in enumerate(columns):
+    color = colormaps['viridis'](i / max(1, len(columns) - 1))
+    label = f'k = {name.removeprefix("regret_k")}'
+    _banded(regret, evaluated.step, evaluated[name], evaluated[f'{name}_se'], label, color=color, marker='o')
+  regret.axhline(0, color='black', linewidth=1)
+  shown = [column for reference, column in _references(evaluated).items() if reference != 'naive']
+  _framed(average, [evaluated.nats, *(evaluated[column] for column in shown)])
+  for axes in (average, regret):
+    axes.legend(frameon=False, ncols=2, fontsize='small')
+  _save(figure, path)
+
+
+def families(path: Path, known: dict[str, np.ndarray], true: np.ndarray, names: Sequence[str], title: str) -> None:
+  """How well the episode's family is known, by who knows it (`[n, K, F]`): accuracy over k, and calibration."""
+  said = f'probability given to {names[0]}'
+  figure, accuracy, calibration = _figure(
+    title, ('pairs seen, k', 'share of families named rightly'), (said, f'share of episodes that are {names[0]}')
+  )
+  accuracy.xaxis.set_major_locator(MaxNLocator(integer=True))
+  accuracy.axhline(1 / len(names), color='0.6', linestyle=':', label='chance')
+  calibration.plot([0, 1], [0, 1], color='0.6', linestyle=':', label='calibrated')
+  for who, probabilities in known.items():
+    style = STYLES.get(who, {})
+    hit = mean_and_error(hits(probabilities, true))
+    _banded(accuracy, np.arange(probabilities.shape[1]), *hit, label=who, **style)
+    mean, share, _ = reliability(probabilities, true)
+    calibration.plot(mean, share, label=who, marker='o', **style)
+  for axes in (accuracy, calibration):
+    axes.legend(frameon=False)
+  _save(figure, path)
+
+
+def comparison(path: Path, nats: dict[str, dict[str, np.ndarray]], references: dict[str, str], title: str) -> None:
+  """Several models, each in a colour, and what each is measured against, dashed; `[n, K]` by title and predictor."""
+  figure, axes, regret = _figure(title, ('pairs seen, k', 'nats per target'), ('pairs seen, k', 'nats above the reference'))
+  drawn = []
+  for i, (name, values) in enumerate(nats.items()):
+    model, reference = values['model'], values[references[name]]
+    k = np.arange(model.shape[1])
+    _banded(axes, k, *mean_and_error(model), label=name, color=f'C{i}')
+    if not any(np.array_equal(reference, other) for other in drawn):
+      _banded(axes, k, *mean_and_error(reference), label=f'{references[name]} ({name})', color=f'C{i}', linestyle='--')
+      drawn.append(reference)
+    _banded(regret, k, *mean_and_error(model - reference), label=name, color=f'C{i}')
+  regret.axhline(0, color='black', linewidth=1)
+  for each in (axes, regret):
+    each.xaxis.set_major_locator(MaxNLocator(integer=True))
+    each.legend(frameon=False)
   _save(figure, path)

@@ -1,7 +1,8 @@
 """Trained models as predictors: `load(run).at(x_context, y_context, x_query)`."""
 
+import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from ml_collections import ConfigDict
 from icljax import build
 from icljax.base import Episode, Predictor
 from icljax.likelihoods import Eta, Likelihood
-from icljax.tasks.glm import GLMTruth
+from icljax.tasks.glm import GLM, GLMTruth
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
 from jaxline_lite.evaluate import choose
@@ -27,13 +28,15 @@ class TrainedPredictor(Predictor):
   Attributes:
     config: the run's config.
     step: the checkpoint's step.
+    params: the model's parameters.
   """
 
   def __init__(self, config: ConfigDict, step: int, params: Any):
-    self.config, self.step = config, step
+    self.config, self.step, self.params = config, step, params
     self.task = build.task(config)
     self._model = build.predictor(config, params)
     self._along = jax.jit(lambda model, episodes: model.along(episodes))
+    self._inside = jax.jit(lambda model, x, y: model.activations(x, y))
 
   def along(self, episodes: Episode) -> Likelihood | Eta:
     with jax.default_matmul_precision('highest'):
@@ -54,6 +57,29 @@ class TrainedPredictor(Predictor):
     answers = [self._answer(x, y, queries[i : i + QUERIES]) for i in range(0, len(queries), QUERIES)]
     joined = jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)), *answers)
     return joined.given(truth)
+
+  def activations(self, x: ArrayLike, y: ArrayLike, names: str = '*') -> dict[str, np.ndarray]:
+    """What the model computes on its way, by name, for episodes `[B, K, D]` and `[B, K]` of up to the trained K pairs.
+
+    `sequence/block_0` `[B, T, E]` is what a block gives, `sequence/block_0/attention/weights` `[B, H, T, T]` who looks at whom
+    (query, key); every layer has its own name. With tokens 'pairs' T is K, with 'interleaved' 2 K.
+
+    Args:
+      names: a pattern such as 'sequence/block_*/attention/weights'.
+
+    Raises:
+      ValueError: for wrong shapes, or if nothing has such a name; it lists those that there are.
+    """
+    x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)
+    if x.ndim != 3 or x.shape[1] > self.task.points or x.shape[2] != self.task.dims or y.shape != x.shape[:2]:
+      wanted = f'[B, K, {self.task.dims}] and [B, K] with K up to {self.task.points}'
+      raise ValueError(f'x and y have shapes {list(x.shape)} and {list(y.shape)}; this model takes {wanted}')
+    with jax.default_matmul_precision('highest'):
+      found = self._inside(self._model, x, y)
+    chosen = {name: np.asarray(value) for name, value in found.items() if fnmatch.fnmatch(name, names)}
+    if not chosen:
+      raise ValueError(f'no activation is called {names!r}; there are {", ".join(found)}')
+    return chosen
 
   def _answer(self, x: np.ndarray, y: np.ndarray, queries: np.ndarray) -> Likelihood | Eta:
     """At most QUERIES answers, in numpy. Everything is padded to one shape, so that one program serves every context."""
@@ -91,7 +117,7 @@ class TrainedPredictor(Predictor):
     if family and family not in names:
       raise ValueError(f'family is {family!r}; this model was trained on {", ".join(names)}')
     index = names.index(family) if family else 0
-    return GLMTruth(family=jnp.int32(index), w=jnp.zeros((self.task.predictors, self.task.dims)), glm=self.task)
+    return GLMTruth(family=jnp.int32(index), w=jnp.zeros((self.task.predictors, self.task.dims)), glm=cast(GLM, self.task))
 
 
 def load(run: str | Path, checkpoint: int | str = 'latest') -> TrainedPredictor:
@@ -104,8 +130,7 @@ def load(run: str | Path, checkpoint: int | str = 'latest') -> TrainedPredictor:
   Raises:
     BadInput: if there is no run, or no such checkpoint that is intact.
   """
-  folder = Path(run)
-  config = read_config(folder)
+  folder, config = Path(run), read_config(Path(run))
   if checkpoint not in ('latest', 'best') and not str(checkpoint).isdecimal():
     raise BadInput(f"checkpoint is {checkpoint!r}; allowed are 'latest', 'best' and a step")
   checkpoints = Checkpoints(folder / 'checkpoints', print)

@@ -11,14 +11,16 @@ from jax import Array
 
 from icljax import losses
 from icljax.base import Predictor, draw_batch, stream
-from icljax.optimizers import Numbers
+from icljax.early_stopping import Rule, Watch, stopping
+from icljax.schedules import Numbers
 
 
 class TrainState(struct.PyTreeNode):
-  """All that training changes."""
+  """All that training changes; `watch` where a run may stop early."""
 
   params: Any
   opt_state: optax.OptState
+  watch: Watch | None = None
 
 
 class Settings(struct.PyTreeNode):
@@ -28,17 +30,20 @@ class Settings(struct.PyTreeNode):
     task: the task that episodes are drawn from.
     optimizer: the optimizer's numbers.
     seed: the seed of initialisation and training data.
+    stop: when to stop early, or None.
   """
 
   task: Any
   optimizer: Numbers
   seed: Array
+  stop: Rule | None = None
 
 
 def make_train_step(
   predictor: Callable[[Any, Settings], Predictor],
   make_optimizer: Callable[[Numbers], optax.GradientTransformation],
   batch_size: int,
+  stops_early: bool = False,
 ) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
   """The step (settings, state, t, axis=None) -> (state, metrics).
 
@@ -46,22 +51,25 @@ def make_train_step(
     predictor: (params, settings) -> the model as a predictor.
     make_optimizer: from the optimizer's numbers to the optimizer.
     batch_size: episodes of all devices together.
+    stops_early: whether to watch the loss, by `settings.stop` and in `state.watch`; the metrics then have `stopped`.
 
   The metrics are `loss` in nats per target and the gradient's global norm. With `axis`, the name of a mapped axis, each of
   its members has its share of the batch, and gradients and metrics are averaged.
   """
 
   def step(settings: Settings, state: TrainState, t: Array, axis: str | None = None):
-    episodes = draw_batch(settings.task, stream(settings.seed, 'train'), t, jnp.arange(batch_size), axis)
+    episodes = draw_batch(settings.task.at(t), stream(settings.seed, 'train'), t, jnp.arange(batch_size), axis)
 
     def loss_of(params):
-      return losses.nats(predictor(params, settings).score(episodes), episodes).mean()
+      scores, beside = predictor(params, settings).score_and_side_loss(episodes)
+      loss = losses.nats(scores, episodes).mean()
+      return loss + beside, loss
 
-    loss, gradient = jax.value_and_grad(loss_of)(state.params)
+    gradient, loss = jax.grad(loss_of, has_aux=True)(state.params)
     if axis is not None:
       loss, gradient = jax.lax.pmean((loss, gradient), axis)
     updates, opt_state = make_optimizer(settings.optimizer).update(gradient, state.opt_state, state.params)
     metrics = {'loss': loss, 'gradient_norm': optax.tree.norm(gradient)}
-    return TrainState(optax.apply_updates(state.params, updates), opt_state), metrics
+    return state.replace(params=optax.apply_updates(state.params, updates), opt_state=opt_state), metrics
 
-  return step
+  return stopping(step) if stops_early else step

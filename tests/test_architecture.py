@@ -9,23 +9,26 @@ from pathlib import Path
 import pytest
 
 from configs import glm as glm_config
-from icljax import build, checks, optimizers
+from icljax import build, checks, optimizers, schedules
 from icljax.families import families
 from icljax.models import in_context
 
 ROOT = Path(__file__).parent.parent
 # Each imports only from lines above its own, or from its own package.
 LEVELS = [
-  {'likelihoods', 'optimizers', 'checks'},
-  {'families', 'base'},
-  {'tasks', 'models', 'baselines', 'losses'},
+  {'likelihoods', 'schedules', 'parameters', 'own'},
+  {'families', 'base', 'checks'},
+  {'tasks', 'models', 'baselines', 'losses', 'optimizers', 'early_stopping', 'warm_start'},
   {'training', 'evaluation'},
   {'build', 'plots'},
-  {'experiment', 'predict', 'sweep', 'report'},
+  {'predict', 'outcomes'},
+  {'experiment', 'sweep', 'report'},
+  {'runs'},
   {'__init__'},
 ]
 LEVEL = {part: i for i, level in enumerate(LEVELS) for part in level}
-READS_CONFIGS = {'build', 'checks', *LEVELS[5]}
+KNOWS_THE_LOOP = {'predict', 'experiment', 'sweep', 'report', 'runs'}
+READS_CONFIGS = {'build', 'checks'} | KNOWS_THE_LOOP
 
 
 @functools.cache
@@ -79,7 +82,7 @@ def test_the_loop_knows_nothing_of_what_it_trains():
 
 def test_few_files_know_the_loop_or_read_configs():
   icljax = lambda package: {part(ROOT / path) for path in importers(package) if path.startswith('icljax/')}
-  assert {'experiment', 'predict'} <= icljax('jaxline_lite') <= LEVELS[5]
+  assert {'experiment', 'predict', 'runs'} <= icljax('jaxline_lite') <= KNOWS_THE_LOOP
   assert {'build', 'checks'} <= icljax('ml_collections') <= READS_CONFIGS
 
 
@@ -126,6 +129,8 @@ def test_a_command_line_is_checked_without_jax():
 
 def test_names_that_configs_may_use_are_those_of_the_code():
   assert set(checks.FAMILIES) == set(families(2)) == set(glm_config.FAMILIES)
-  assert set(checks.SCHEDULES) == set(optimizers.SCHEDULES)
+  assert set(checks.SCHEDULES) == set(schedules.SCHEDULES)
+  assert set(checks.OPTIMIZERS) == set(optimizers.OPTIMIZERS)
+  assert set(checks.SEQUENCES) == set(build.SEQUENCES)
   assert set(checks.TOKENS) == set(in_context.TOKENS)
   assert set(checks.PRECISIONS) == {*build.PRECISION, 'auto'}

@@ -49,6 +49,35 @@ WRONG = {
   'a stray argument': ([GLM, 'training_steps=5'], ["'training_steps=5'", 'belongs to no flag']),
   'a flag': ([GLM, '--training_steps=5'], ["'training_steps'"]),
   'no folder': ([GLM, '--config.checkpoint_dir='], ['checkpoint_dir is empty']),
+  'an optimizer': ([GLM, '--config.optimizer.name=adan'], ["optimizer.name is 'adan'", 'adam, adamw, sgd']),
+  'a schedule': ([GLM, '--config.optimizer.schedule=cosine'], ["optimizer.schedule is 'cosine'", 'warmup_cosine']),
+  'a momentum': ([GLM, '--config.optimizer.momentum=1'], ['optimizer.momentum is 1.0', 'below 1']),
+  'a curriculum': (
+    [GLM, '--config.task.curriculum.interval=10', '--config.task.curriculum.dims_start=5'],
+    ['task.curriculum.dims_start is 5', 'from 1 to 4'],
+  ),
+  'patience': ([GLM, '--config.early_stopping.patience=-1'], ['early_stopping.patience is -1', 'from 0']),
+  'a source that is not there': ([GLM, '--config.init_from={tmp}/nowhere'], ['{tmp}/nowhere: no run is there']),
+  'a module': ([GLM, '--config.model.sequence=nowhere:Model'], ["model.sequence is 'nowhere:Model'", "no module 'nowhere'"]),
+  'a thing of a module': (
+    [GLM, '--config.task.own=examples.own_task:dense'],
+    ["task.own is 'examples.own_task:dense'", "has no attribute 'dense'"],
+  ),
+  'no import path': ([GLM, '--config.eval.metrics=squared_error'], ["eval.metrics is 'squared_error'", "'module:name'"]),
+  'eval_joint of one family': (
+    ['--config=configs/glm.py:poisson', "--config.eval_modes=('eval_joint',)"], ["'eval_joint'", 'allowed are eval, eval_linear']
+  ),
+  'titles': (
+    [GLM, '--jaxline_mode=eval', '--config.restore_path={tmp}/trained', '--config.eval.titles=A,B'],
+    ["eval.titles is 'A,B'", '1 run(s)'],
+  ),
+  'one of several runs': (
+    [GLM, '--jaxline_mode=eval', '--config.restore_path={tmp}/trained,{tmp}/nowhere'], ['{tmp}/nowhere: no run is there']
+  ),
+  'to follow several runs': (
+    [GLM, '--jaxline_mode=eval', '--noconfig.one_off_evaluate', '--config.restore_path={tmp}/trained,{tmp}/trained'],
+    ['one_off_evaluate is False', 'restore_path is'],
+  ),
   'a file for a folder': ([GLM, '--config.checkpoint_dir={tmp}/broken.py'], ['{tmp}/broken.py', 'checkpoint_dir']),
 }  # fmt: skip
 

@@ -1,11 +1,13 @@
 """Every preset and size of the configs can be checked, built, trained and evaluated. Shapes only: nothing is compiled."""
 
 import itertools
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import pytest
 
+from benchmarks import paper
 from configs import glm
 from icljax import build, checks
 from icljax.baselines.glm import ORACLES
@@ -30,6 +32,8 @@ def parameters(config) -> int:
   else:
     outputs = config.model.components * (len(families) + sum(family.predictors for family in families))
   blocks = config.model.layers * (12 * width**2 + 13 * width)
+  if len(families) > 1:
+    outputs += len(families)  # of the read-out
   return embeddings + tokens * config.task.K * width + blocks + 2 * width + outputs * (width + 1)
 
 
@@ -53,12 +57,32 @@ def test_the_published_setting_makes_a_step_and_an_evaluation(preset):
   assert {name: value.shape for name, value in metrics.items()} == {'loss': (), 'gradient_norm': ()}
 
   def evaluate(params, seed, indices):
-    model = evaluation.model_scores(build.predictor(config, params), task, seed, indices)
-    return model | evaluation.oracle_scores(task, build.oracles(config, task).normals, seed, indices)
+    model = evaluation.model_scores(build.predictor(config, params), task, seed, indices, None, {})
+    return model | evaluation.reference_scores(task, build.normals(config, task), seed, indices)
 
   scores = jax.eval_shape(evaluate, state.params, jnp.uint32(0), jnp.arange(config.eval.batch_size))
   assert {scores[name].shape for name in ('model', *ORACLES, 'effective')} == {(500, 40)}
   assert scores['family_posterior'].shape == (500, 40, 2 if preset == 'joint' else 1)
+
+
+def test_the_docstring_has_a_command_for_every_published_experiment():
+  """Each passes the checks and has the paper's size and a folder of its own; `benchmarks/paper.py` runs them."""
+  configs = [paper.configured(command, Path('/tmp')) for command in paper.commands()]
+  experiments = [
+    (config.task.families, config.task.r, config.task.curriculum.interval, bool(config.init_from)) for config in configs
+  ]
+  joint = 'poisson,neg_binomial'
+  assert set(experiments) >= {
+    ('poisson', 1.2, 0, False), (joint, 1.2, 3000, False), (joint, 1.2, 0, True),
+    *((families, r, 0, False) for families in ('neg_binomial', joint) for r in (1.2, 2.5, 5.0)),
+  }  # fmt: skip
+  assert len({config.checkpoint_dir for config in configs}) == len(configs)
+  for config in configs:
+    check_base_config(config)
+    checks.check(config)
+    state = jax.eval_shape(lambda config=config: build.init(config))
+    assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == parameters(config)
+    assert config.task.curriculum.interval == 0 or config.task.curriculum.dims_start == 2
 
 
 def test_words_come_in_any_order_and_name_the_folder():

@@ -2,10 +2,11 @@
 
 import matplotlib.image
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from icljax import plots
+from icljax import outcomes, plots
 from icljax.baselines.glm import ORACLES
 from icljax.evaluation import glm as evaluation
 from icljax.evaluation.paired import aligned, mean_and_error, share_of_gap, shown_positions, table
@@ -27,9 +28,13 @@ def measured(random, task, excess=0.1, effective=200.0, **others):
   nats = {'model': base + excess, **{name: base + above[name] for name in ORACLES}} | others
   return {f'nats/{name}': values for name, values in nats.items()} | {
     'effective': np.full((N, K), effective, np.float32),
-    'family_posterior': np.stack([np.eye(len(task.families))[family]] * K, axis=1),
+    'family/bayes': np.stack([np.eye(len(task.families))[family]] * K, axis=1),
     'family': family,
   }
+
+
+def shown(task, **settings):
+  return evaluation.Shown(tuple(family.name for family in task.families), samples=256, **settings)
 
 
 def test_mean_and_error_are_numpys(random):
@@ -112,7 +117,7 @@ def test_columns_are_aligned():
 def test_a_model_is_measured_against_who_knows_as_much(random, told, reference, regret, share):
   task = glm('poisson', 'neg_binomial')
   arrays = measured(random, task)
-  metrics, text = evaluation.summarize(arrays, task, samples=256, told_family=told)
+  metrics, text = evaluation.summarize(arrays, shown(task, told_family=told))
   assert metrics['regret'] == pytest.approx(regret, abs=1e-6)
   assert metrics['share_of_gap'] == pytest.approx(share, abs=1e-6)
   assert metrics['nats'] == pytest.approx(arrays['nats/model'].mean(), abs=1e-6)
@@ -125,8 +130,8 @@ def test_a_model_is_measured_against_who_knows_as_much(random, told, reference, 
 def test_the_table_tells_how_often_the_exact_posterior_knows_the_family(random):
   task = glm('poisson', 'neg_binomial')
   arrays = measured(random, task)
-  arrays['family_posterior'][:, 0] = [0.75, 0.25]  # before any pair it guesses the first
-  _, text = evaluation.summarize(arrays, task, samples=256, told_family=False)
+  arrays['family/bayes'][:, 0] = [0.75, 0.25]  # before any pair it guesses the first
+  _, text = evaluation.summarize(arrays, shown(task))
   _, title, head, row = text.split('closed by the model')[1].splitlines()[:4]
   assert 'poisson, neg_binomial' in title
   guessed = (arrays['family'] == 0).mean()
@@ -137,19 +142,19 @@ def test_the_table_tells_how_often_the_exact_posterior_knows_the_family(random):
     '1.000',
   ]
   assert head.split()[:3] == ['k', '=', '0']
-  _, alone = evaluation.summarize(measured(random, glm('poisson')), glm('poisson'), samples=256, told_family=False)
-  assert 'share of episodes whose family' not in alone
+  _, alone = evaluation.summarize(measured(random, glm('poisson')), shown(glm('poisson')))
+  assert 'named rightly' not in alone
 
 
 def test_poor_posterior_samples_are_warned_of(random):
   task = glm('poisson')
   arrays = measured(random, task)
-  metrics, text = evaluation.summarize(arrays, task, samples=256, told_family=False)
+  metrics, text = evaluation.summarize(arrays, shown(task))
   assert metrics['poor_samples'] == 0
   assert 'WARNING' not in text
   assert 'effective posterior samples of 256: median 200' in text
   arrays['effective'][: N // 20] = 25.0  # less than a tenth of 256, at 5% of positions
-  metrics, text = evaluation.summarize(arrays, task, samples=256, told_family=False)
+  metrics, text = evaluation.summarize(arrays, shown(task))
   assert metrics['poor_samples'] == pytest.approx(0.05)
   assert 'WARNING: bayes, bayes_family and plugin are rough: 5.0% of positions' in text
   assert '--config.eval.posterior_samples' in text
@@ -159,7 +164,7 @@ def test_a_model_that_calls_a_target_impossible_has_infinite_nats(random, tmp_pa
   """As a model of counts does on `eval_linear`: numbers, table and picture still come."""
   task = glm('linear')
   arrays = measured(random, task, model=np.full((N, K), np.inf, np.float32))
-  metrics, text = evaluation.summarize(arrays, task, samples=256, told_family=False)
+  metrics, text = evaluation.summarize(arrays, shown(task))
   assert metrics['nats'] == metrics['regret'] == np.inf
   assert np.isnan(metrics['share_of_gap'])
   assert 'inf ± nan' in text
@@ -180,7 +185,7 @@ def test_curves_are_drawn_with_their_axes_named(random, drawn, tmp_path):
   nats['naive'] = random.normal(50, 0.1, (N, K))
   plots.curves(tmp_path / 'curves.png', nats, 'a title')
   (axes,) = drawn[0].axes
-  assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ('a title', 'pairs seen, k', 'nats per target')
+  assert (drawn[0].get_suptitle(), axes.get_xlabel(), axes.get_ylabel()) == ('a title', 'pairs seen, k', 'nats per target')
   assert [text.get_text() for text in axes.get_legend().get_texts()] == list(nats)
   for line, values in zip(axes.lines, nats.values()):
     np.testing.assert_array_equal(line.get_xdata(), np.arange(K))
@@ -192,13 +197,59 @@ def test_curves_are_drawn_with_their_axes_named(random, drawn, tmp_path):
 
 def test_training_is_drawn_with_a_running_mean(random, drawn, tmp_path):
   steps, loss = np.arange(100, 5_100, 100), random.normal(2, 0.1, 50)
-  plots.training(tmp_path / 'train.png', steps, loss, 'a title')
-  plots.training(tmp_path / 'one.png', steps[:1], loss[:1], 'one step')
+  plots.training(tmp_path / 'train.png', steps, loss, pd.DataFrame(), 'a title')
+  plots.training(tmp_path / 'one.png', steps[:1], loss[:1], pd.DataFrame(), 'one step')
   (axes,), (one,) = (figure.axes for figure in drawn)
-  assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ('a title', 'step', 'training loss, nats per target')
+  assert (drawn[0].get_suptitle(), axes.get_xlabel(), axes.get_ylabel()) == ('a title', 'step', 'nats per target')
   line, mean = axes.lines
   np.testing.assert_array_equal(line.get_xydata(), np.stack([steps, loss], axis=1))
   assert mean.get_xdata()[0] == steps[4]
   np.testing.assert_allclose(mean.get_ydata()[-1], loss[-5:].mean())
   assert len(one.lines) == 1
   assert np.ptp(matplotlib.image.imread(tmp_path / 'train.png')) > 0.5
+
+
+def test_curves_over_training_have_a_line_for_every_reference(random, drawn, tmp_path):
+  records = []
+  for step in (10, 100, 1000):
+    metrics, _ = evaluation.summarize(measured(random, glm('poisson'), excess=1 / step), shown(glm('poisson')))
+    records.append({'step': step, 'settings': {}, **metrics})
+  outcomes.over_training(tmp_path, '', records, 'a title')
+  (figure,) = drawn
+  average, regret = figure.axes
+  assert (average.get_xlabel(), average.get_ylabel()) == ('step', 'nats per target')
+  labels = [text.get_text() for text in average.get_legend().get_texts()]
+  assert labels == ['model', *ORACLES]
+  np.testing.assert_allclose(regret.lines[0].get_ydata(), [record['regret_k0'] for record in records])
+  np.testing.assert_allclose(regret.lines[0].get_ydata(), [0.1, 0.01, 0.001], atol=1e-5)
+  frame = pd.read_csv(tmp_path / 'over_training.csv')
+  assert list(frame.step) == [10, 100, 1000]
+  assert list(frame.nats) == pytest.approx([record['nats'] for record in records])
+  outcomes.over_training(tmp_path, '_one', records[:1], 'one point is no curve')
+  assert not (tmp_path / 'over_training_one.png').exists()
+
+
+def test_training_is_drawn_with_evaluations_and_references(random, drawn, tmp_path):
+  metrics, _ = evaluation.summarize(measured(random, glm('poisson')), shown(glm('poisson')))
+  frame = pd.DataFrame([{'step': 50, **metrics}])
+  plots.training(tmp_path / 'train.png', np.arange(100), random.normal(1, 0.1, 100), frame, 'a title')
+  labels = {text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()}
+  assert labels >= {'training loss', 'evaluated', *ORACLES}
+
+
+def test_a_comparison_is_paired_where_episodes_are_the_same(random, drawn, tmp_path):
+  """B is .2 nats above A on the same episodes; C saw others, so that it has a reference of its own and no difference."""
+  task = glm('poisson')
+  a, c = measured(random, task, excess=0.1), measured(random, task, excess=0.4)
+  b = a | {'nats/model': a['nats/model'] + 0.2 + random.normal(0, 0.01, (N, K)).astype(np.float32)}
+  table = outcomes.comparison(tmp_path, {'A': a, 'B': b, 'C': c}, {'A': False, 'B': False, 'C': True}, 'title')
+  _, head, *rows = table.splitlines()
+  assert head.endswith('above A')
+  assert [row.split()[0] for row in rows] == ['A', 'bayes', 'B', 'C', 'bayes_family']
+  assert rows[2].split()[-3:] == ['0.200', '±', '0.000']
+  assert rows[2].split()[-9:-6] == ['0.300', '±', '0.000']  # above bayes
+  assert '0.700 ± 0.000' in rows[3]  # above bayes_family
+  left, right = drawn[0].axes
+  assert [text.get_text() for text in right.get_legend().get_texts()] == ['A', 'B', 'C']
+  assert len(left.lines) == 5
+  assert len(pd.read_csv(tmp_path / 'comparison.csv')) == 3 * 7 * K

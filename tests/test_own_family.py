@@ -7,7 +7,7 @@ from jax import Array
 from jax.scipy.special import gammaln
 from scipy import stats
 
-from icljax import optimizers
+from icljax import optimizers, schedules
 from icljax.base import draw_batch, stream
 from icljax.baselines.glm import Oracles
 from icljax.baselines.posterior import sobol_normals
@@ -16,6 +16,7 @@ from icljax.likelihoods import SMALLEST_POSITIVE, Likelihood
 from icljax.models.heads import MixtureHead
 from icljax.models.in_context import InContextModel, ModelPredictor
 from icljax.models.transformer import Transformer
+from icljax.optimizers import clipped
 from icljax.tasks.glm import GLM
 from icljax.training import Settings, TrainState, make_train_step
 
@@ -64,7 +65,7 @@ def test_a_model_of_it_learns_and_stands_where_it_should_among_its_oracles():
   predictor = lambda params, settings: ModelPredictor(params, settings.task.dispersion, MODEL)
   numbers = {'learning_rate': jnp.float32(1e-2), 'clip_norm': jnp.float32(1.0)}
   settings = Settings(TASK, numbers, jnp.uint32(0))
-  make_optimizer = optimizers.adam('constant')
+  make_optimizer = clipped(optimizers.adam, schedules.constant)
   step = jax.jit(make_train_step(predictor, make_optimizer, batch_size=64))
 
   @jax.jit

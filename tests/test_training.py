@@ -10,9 +10,10 @@ import pytest
 from flax import struct
 from jax.sharding import Mesh, PartitionSpec
 
-from icljax import build, optimizers
+from icljax import build, optimizers, schedules
 from icljax.base import Predictor, draw_batch, stream
 from icljax.likelihoods import Gaussian
+from icljax.optimizers import clipped
 from icljax.training import TrainState, make_train_step
 from jaxline_lite import devices
 from tests.configs import tiny
@@ -99,7 +100,7 @@ class Line(Predictor, struct.PyTreeNode):
 def line(config):
   """The step, settings and first state of training a line."""
   settings = build.settings(config)
-  optimizer = optimizers.adam('constant')
+  optimizer = clipped(optimizers.adam, schedules.constant)
   state = TrainState(jnp.zeros(2), optimizer(settings.optimizer).init(jnp.zeros(2)))
   return make_train_step(lambda params, _: Line(params), optimizer, 16), settings, state
 
@@ -139,20 +140,3 @@ def test_one_trace_serves_any_settings(line):
 def test_training_learns(alone):
   losses = alone[1]
   assert losses[-10:].mean() < losses[:10].mean() - 0.1
-
-
-def test_warmup_cosine_at_named_steps():
-  numbers = {'learning_rate': 2.0, 'warmup_steps': 10.0, 'training_steps': 110.0}
-  rate = optimizers.warmup_cosine(numbers)
-  np.testing.assert_allclose([rate(step) for step in (0, 5, 10, 60, 110)], [0, 1, 2, 1, 0], atol=1e-6)
-  assert [float(optimizers.constant(numbers)(step)) for step in (0, 100)] == [2.0, 2.0]
-
-
-def test_gradients_are_clipped_before_adam():
-  """The first moment after one step is (1 - b1) times the clipped gradient: its norm is a tenth of the bound."""
-  numbers = {'learning_rate': 1.0, 'warmup_steps': 0.0, 'training_steps': 10.0, 'clip_norm': jnp.float32(0.5)}
-  optimizer = optimizers.adam('constant')(numbers)
-  params = {'a': jnp.zeros(3)}
-  _, state = optimizer.update({'a': jnp.array([30.0, 40.0, 0.0])}, optimizer.init(params), params)
-  first_moment = jax.tree.leaves(state)[1]
-  np.testing.assert_allclose(first_moment, 0.1 * 0.5 * np.array([0.6, 0.8, 0.0]), rtol=1e-5)

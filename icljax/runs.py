@@ -1,0 +1,145 @@
+"""What the command does, from Python: train, evaluate, and the numbers of many runs."""
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ml_collections import ConfigDict
+
+from icljax import checks
+from jaxline_lite import modes
+from jaxline_lite.errors import BadInput
+from jaxline_lite.experiment import Evaluation
+from jaxline_lite.files import read_lines
+from jaxline_lite.run_folder import flat, plain, read_config
+
+EXPERIMENT = 'icljax.experiment:Experiment'
+
+
+def _make(config: ConfigDict):
+  return modes.make(EXPERIMENT, config)
+
+
+def train(config: ConfigDict, evaluates_along: bool = False) -> Path:
+  """Trains the run of a config, or goes on training it, and evaluates it: `--jaxline_mode train`, or `train_eval`.
+
+  Args:
+    config: as `get_config` of a file in `configs/` gives it, changed at will.
+    evaluates_along: whether to evaluate every `config.eval_interval` steps as well.
+
+  Returns:
+    The run's folder, `config.checkpoint_dir`.
+
+  Raises:
+    BadInput: if the config cannot be followed.
+    Stopped: after a signal, when everything is saved.
+    Diverged: if the loss is not finite.
+  """
+  modes.check(config, 'train_eval' if evaluates_along else 'train', checks)
+  return modes.train(_make, config, evaluates_along, checks.resumable(config))
+
+
+def evaluate(run: str | Path, mode: str = 'eval', checkpoint: int | str = 'latest', **settings: Any) -> dict[str, np.ndarray]:
+  """Evaluates a run, as `--jaxline_mode MODE` does, and keeps the record in the run's folder.
+
+  Args:
+    run: a run's folder, or one checkpoint in it.
+    mode: `eval` or `eval_<name>`.
+    checkpoint: 'latest', 'best', a step, or several: 'all', '1000,2000'.
+    settings: fields of `config.eval`, such as `episodes=1000, scale=0.8`.
+
+  Returns:
+    The numbers of the record by name, and the arrays behind them, such as `nats/model` `[n, K]`; of several checkpoints
+    stacked, in the order of their steps.
+
+  Raises:
+    BadInput: if there is no such run, checkpoint, mode or setting.
+    Stopped: after a signal.
+  """
+  found = [_arrays(outcome[mode]) for outcome in _evaluate([run], mode, checkpoint, settings)]
+  return found[0] if len(found) == 1 else {name: np.stack([each[name] for each in found]) for name in found[0]}
+
+
+def compare(
+  runs: Sequence[str | Path],
+  mode: str = 'eval',
+  titles: Sequence[str] = (),
+  output_dir: str | Path = 'runs/compare',
+  checkpoint: int | str = 'latest',
+  **settings: Any,
+) -> dict[str, dict[str, np.ndarray]]:
+  """Evaluates several models and puts them side by side: what `--config.restore_path=A,B` does.
+
+  Args:
+    runs: their folders, or checkpoints in them.
+    titles: what they are called; by default as their folders, which then have to differ.
+    output_dir: where table, picture and CSV go, below the mode.
+    mode, checkpoint, settings: as of `evaluate`; one checkpoint of each.
+
+  Returns:
+    What `evaluate` returns, by title.
+
+  Raises:
+    BadInput, Stopped: as `evaluate`.
+  """
+  titles = list(titles) or [Path(run).name for run in runs]
+  if len(runs) < 2 or len(set(titles)) != len(runs) or checkpoint == 'all' or ',' in str(checkpoint):
+    raise BadInput(
+      f'{len(runs)} run(s), titles {titles}, checkpoint {checkpoint!r}; give several runs, a title of its own and one checkpoint for each'
+    )
+  chosen = settings | {'titles': ','.join(titles), 'output_dir': str(output_dir)}
+  return {title: _arrays(outcome[mode]) for title, outcome in zip(titles, _evaluate(runs, mode, checkpoint, chosen))}
+
+
+def _evaluate(
+  runs: Sequence[str | Path], mode: str, checkpoint: int | str, settings: dict[str, Any]
+) -> list[dict[str, Evaluation]]:
+  config = read_config(modes.run_of(Path(runs[0]))[0])
+  unknown = settings.keys() - config.eval.keys()
+  if unknown:
+    raise BadInput(f'there is no setting {min(unknown)!r} of an evaluation; allowed are {", ".join(config.eval)}')
+  with config.unlocked(), config.ignore_type():
+    wanted = {'eval_checkpoints': str(checkpoint), 'restore_path': ','.join(map(str, runs)), 'one_off_evaluate': True}
+    config.update(wanted | {'eval': settings})
+  configs = modes.evaluated_configs(config)
+  for each in configs:
+    modes.check(each, mode, checks)
+  return modes.evaluate(_make, configs, (mode,))
+
+
+def _arrays(evaluation: Evaluation) -> dict[str, np.ndarray]:
+  return {name: np.asarray(value) for name, value in evaluation.metrics.items()} | evaluation.arrays
+
+
+def metrics(runs: str | Path = 'runs/*', fields: Sequence[str] = ()) -> pd.DataFrame:
+  """All numbers on disk: a row for every logged training step (mode 'train') and every recorded evaluation.
+
+  Args:
+    runs: a run's folder, or a pattern such as 'runs/*'.
+    fields: of the runs' configs, such as 'task.r', to be columns.
+
+  Returns:
+    Columns run, mode, step, the fields, `eval.<setting>`, and the metrics; what a row does not have is NaN.
+
+  Raises:
+    BadInput: if no run matches, or none has a field.
+  """
+  folders = [Path(name) for name in sorted(glob.glob(str(runs))) if (Path(name) / 'config.json').exists()]
+  if not folders:
+    raise BadInput(f'{runs}: no run is there (no config.json); give a run folder or a pattern such as runs/*')
+  rows = []
+  for folder in folders:
+    config = flat(plain(read_config(folder)))
+    absent = [field for field in fields if field not in config]
+    if absent:
+      raise BadInput(f'{folder}: its config has no field {absent[0]!r}')
+    of_run = {'run': str(folder)} | {field: config[field] for field in fields}
+    rows += [of_run | {'mode': 'train'} | line for line in read_lines(folder / 'metrics.jsonl')]
+    for path in sorted(folder.glob('eval*/metrics.jsonl')):
+      for record in read_lines(path):
+        settings = {f'eval.{name}': value for name, value in record.pop('settings').items()}
+        rows.append(of_run | {'mode': path.parent.name} | record | settings)
+  return pd.DataFrame(rows)
