@@ -28,7 +28,7 @@ import numpy as np
 
 from configs import glm
 from icljax import build
-from icljax.base import draw_batch, stream
+from icljax.base import READ_OUT, draw_batch, stream
 from jaxline_lite import devices
 
 try:
@@ -66,6 +66,8 @@ class PyTorch:
     self.config, self.batch = config, config.training.batch_size
     self.r, self.weights = torch.tensor(config.task.r), {}
     for path, value in jax.tree_util.tree_flatten_with_path(params)[0]:
+      if path[0].key == READ_OUT:  # trained beside the model: work that only icljax does
+        continue
       name = '_'.join(key.key for key in path)
       self.weights[name] = torch.tensor(value.T if name.endswith('kernel') else value, requires_grad=True)
     self.optimizer = torch.optim.Adam(self.weights.values(), config.optimizer.learning_rate, fused=True)
@@ -126,7 +128,8 @@ def both(layers: int, width: int, batch: int):
   config.update_from_flattened_dict({**sizes, 'optimizer.schedule': 'constant'})
   ours = Ours(config)
   theirs = PyTorch(config, ours.params)
-  mine, other = sum(p.size for p in jax.tree.leaves(ours.params)), sum(p.numel() for p in theirs.weights.values())
+  beside = sum(leaf.size for leaf in jax.tree.leaves(ours.params[READ_OUT]))
+  mine, other = sum(p.size for p in jax.tree.leaves(ours.params)) - beside, sum(p.numel() for p in theirs.weights.values())
   assert mine == other, f'parameters: {mine} in icljax, {other} in PyTorch'
   return config, ours, theirs, mine
 
