@@ -9,6 +9,8 @@ import optax
 from icljax.base import READ_OUT
 from icljax.schedules import Numbers, Schedule
 
+READ_OUT_PACE = 10.0
+
 Maker = Callable[[Numbers, optax.Schedule], optax.GradientTransformation]
 
 
@@ -45,13 +47,15 @@ OPTIMIZERS: dict[str, Maker] = {'adam': adam, 'adamw': adamw, 'sgd': sgd}
 def clipped(optimizer: Maker, schedule: Schedule) -> Callable[[Numbers], optax.GradientTransformation]:
   """The optimizer after clipping the gradient to the global norm `clip_norm` (inf: no clipping).
 
-  The read-out is not clipped and does not count in the norm, else its labels would reach the model by way of the scale.
+  The read-out is not clipped and does not count in the norm, else its labels would reach the model by way of the scale. It
+  learns at `READ_OUT_PACE` times the rate: a linear layer has to keep up with the features that it reads.
   """
   of_model = lambda tree: {name: name != READ_OUT for name in tree} if isinstance(tree, dict) else True
+  read_out = lambda tree: {name: name == READ_OUT for name in tree} if isinstance(tree, dict) else False
 
   def make(numbers):
     rate = lambda step: schedule(numbers, step)
     clip = optax.masked(optax.clip_by_global_norm(numbers['clip_norm']), of_model)
-    return optax.chain(clip, optimizer(numbers, rate))
+    return optax.chain(clip, optimizer(numbers, rate), optax.masked(optax.scale(READ_OUT_PACE), read_out))
 
   return make

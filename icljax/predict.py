@@ -17,7 +17,7 @@ from icljax.tasks.glm import GLM, GLMTruth
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
 from jaxline_lite.evaluate import choose
-from jaxline_lite.run_folder import read_config
+from jaxline_lite.run_folder import read_config, run_of
 
 QUERIES = 64  # answered at once
 
@@ -124,16 +124,17 @@ def load(run: str | Path, checkpoint: int | str = 'latest') -> TrainedPredictor:
   """The trained model of a run.
 
   Args:
-    run: a run's folder.
+    run: a run's folder, or one checkpoint in it.
     checkpoint: 'latest', 'best', or a step.
 
   Raises:
     BadInput: if there is no run, or no such checkpoint that is intact.
   """
-  folder, config = Path(run), read_config(Path(run))
+  folder, named = run_of(Path(run))
+  config = read_config(folder)
   if checkpoint not in ('latest', 'best') and not str(checkpoint).isdecimal():
     raise BadInput(f"checkpoint is {checkpoint!r}; allowed are 'latest', 'best' and a step")
   checkpoints = Checkpoints(folder / 'checkpoints', print)
-  (steps,) = choose(folder, config, str(checkpoint), checkpoints.steps())
+  (steps,) = choose(folder, config, named or str(checkpoint), checkpoints.steps())
   step, state = checkpoints.read_any(steps, jax.eval_shape(lambda: build.init(config)))
   return TrainedPredictor(config, step, state.params)

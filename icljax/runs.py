@@ -14,7 +14,7 @@ from jaxline_lite import modes
 from jaxline_lite.errors import BadInput
 from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
-from jaxline_lite.run_folder import flat, plain, read_config
+from jaxline_lite.run_folder import flat, plain, read_config, run_of
 
 EXPERIMENT = 'icljax.experiment:Experiment'
 
@@ -97,7 +97,7 @@ def compare(
 def _evaluate(
   runs: Sequence[str | Path], mode: str, checkpoint: int | str, settings: dict[str, Any]
 ) -> list[dict[str, Evaluation]]:
-  config = read_config(modes.run_of(Path(runs[0]))[0])
+  config = read_config(run_of(Path(runs[0]))[0])
   unknown = settings.keys() - config.eval.keys()
   if unknown:
     raise BadInput(f'there is no setting {min(unknown)!r} of an evaluation; allowed are {", ".join(config.eval)}')

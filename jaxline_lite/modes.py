@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from jaxline_lite.base_config import check_base_config, nearest
 from jaxline_lite.errors import BadInput
 from jaxline_lite.experiment import AbstractExperiment, Evaluation
-from jaxline_lite.run_folder import RESUMABLE, adopt, claim, locked, read_config, refuse_another
+from jaxline_lite.run_folder import RESUMABLE, adopt, claim, locked, read_config, refuse_another, run_of
 from jaxline_lite.signals import StopFlag
 
 # Fields that a command may set when it evaluates a run; everything else is the run's own.
@@ -57,12 +57,6 @@ def train(
     claim(folder, config, RESUMABLE | resumable)
     loop.train(experiment, config, folder, stop, evaluates_along)
   return folder
-
-
-def run_of(path: Path) -> tuple[Path, str | None]:
-  """The run folder that a path names, and the step if it names one checkpoint."""
-  is_checkpoint = path.parent.name == 'checkpoints' and path.name.isdecimal()
-  return (path.parent.parent, path.name) if is_checkpoint else (path, None)
 
 
 def evaluated_runs(config: ConfigDict) -> list[tuple[Path, str | None]]:

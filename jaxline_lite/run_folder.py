@@ -43,6 +43,12 @@ def _tuples(value: Any) -> Any:
   return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
+def run_of(path: Path) -> tuple[Path, str | None]:
+  """The run folder that a path names, and the step if it names one checkpoint."""
+  is_checkpoint = path.parent.name == 'checkpoints' and path.name.isdecimal()
+  return (path.parent.parent, path.name) if is_checkpoint else (path, None)
+
+
 def read_config(folder: Path) -> ConfigDict:
   """The config that a run was trained with.
 

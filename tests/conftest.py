@@ -1,6 +1,8 @@
 """Strict from the start: warnings are errors, silent rank promotion raises, and there are four devices."""
 
 import os
+import shutil
+import tempfile
 import zlib
 
 # Programs of tests run for milliseconds and compile for seconds: let XLA optimise them less.
@@ -11,6 +13,16 @@ import pytest
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_default_matmul_precision', 'highest')
+
+
+def pytest_configure(config):
+  """Keeps compiled programs for as long as the tests run: many tests, in several processes, need the same ones."""
+  if not hasattr(config, 'workerinput'):  # the first process of a session; those that it starts find the variables set
+    folder = tempfile.mkdtemp(prefix='icljax-tests-')
+    os.environ |= {'JAX_COMPILATION_CACHE_DIR': folder, 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.3'}
+    jax.config.update('jax_compilation_cache_dir', folder)
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """The Python API does what the command does, to the bit."""
 
-import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -18,7 +19,12 @@ from jaxline_lite.files import read_lines
 from tests.configs import TINY, tiny
 
 ROOT = Path(__file__).parent.parent
-JOINT = {'task__families': 'poisson,neg_binomial', 'eval_interval': 20, 'keep_checkpoints': 'every:20'}
+JOINT = {
+  'task__families': 'poisson,neg_binomial',
+  'eval_interval': 20,
+  'keep_checkpoints': 'every:20',
+  'save_checkpoint_interval': '20',
+}
 
 
 @pytest.fixture(scope='module')
@@ -26,25 +32,28 @@ def run(tmp_path_factory):
   return icljax.train(tiny(tmp_path_factory.mktemp('runs') / 'joint', **JOINT), evaluates_along=True)
 
 
-def command(folder: Path, mode: str, *overrides: str) -> None:
-  arguments = [sys.executable, 'run.py', '--config=configs/glm.py', f'--jaxline_mode={mode}', *overrides]
-  environment = {
-    'XLA_FLAGS': '--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0',
-    'PATH': '',
-    'HOME': '/tmp',
-  }
-  done = subprocess.run(
-    [*arguments, f'--config.checkpoint_dir={folder}'], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
-  )
-  assert done.returncode == 0, done.stderr
+FIELDS = [f'--config.{name.replace("__", ".")}={value}' for name, value in (TINY | JOINT).items()]
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name.startswith(('XLA', 'JAX'))}
+
+
+def start(folder: Path, mode: str, *overrides: str) -> subprocess.Popen:
+  """The command, in a process of its own."""
+  arguments = ['--config=configs/glm.py', f'--jaxline_mode={mode}', f'--config.checkpoint_dir={folder}', *overrides]
+  output = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True}
+  return subprocess.Popen([sys.executable, 'run.py', *arguments], cwd=ROOT, env=ENVIRONMENT, **output)
+
+
+def finish(process: subprocess.Popen) -> None:
+  _, errors = process.communicate(timeout=300)
+  assert process.returncode == 0, errors
 
 
 @pytest.fixture(scope='module')
 def by_command(tmp_path_factory):
   folder = tmp_path_factory.mktemp('command') / 'joint'
-  fields = TINY | {name.replace('__', '.'): value for name, value in JOINT.items()}
-  command(folder, 'train_eval', *(f'--config.{name}={value}' for name, value in fields.items()))
-  command(folder, 'eval_joint', '--config.eval.episodes=48', '--config.eval.batch_size=16', '--config.eval.posterior_samples=32')
+  finish(start(folder, 'train_eval', *FIELDS))
+  settings = ('--config.eval.episodes=48', '--config.eval.batch_size=16', '--config.eval.posterior_samples=32')
+  finish(start(folder, 'eval_joint', *settings))
   return folder
 
 
@@ -57,33 +66,43 @@ def test_an_evaluation_is_that_of_the_command(run, by_command):
   numbers = icljax.evaluate(run, 'eval_joint', episodes=48, batch_size=16)
   (record,) = read_lines(by_command / 'eval_joint' / 'metrics.jsonl')
   for name in record.keys() - {'step', 'settings'}:
-    assert float(numbers[name]) == record[name] or np.isnan(record[name]), name
+    assert float(numbers[name]) == record[name], name
   with np.load(by_command / 'eval_joint' / '40_episodes=48.npz') as arrays:
     for name in arrays.files:
       np.testing.assert_array_equal(numbers[name], arrays[name], err_msg=name)
   assert {'family/bayes', 'family/read_out', 'nats/model', 'share_of_gap'} <= numbers.keys()
-  again = list(read_lines(run / 'eval_joint' / 'metrics.jsonl'))
-  icljax.evaluate(run, 'eval_joint', episodes=48, batch_size=16)
-  assert list(read_lines(run / 'eval_joint' / 'metrics.jsonl')) == again
 
 
-def test_a_checkpoint_can_be_chosen(run):
-  early, best = icljax.evaluate(run, checkpoint=20), icljax.evaluate(run, checkpoint='best')
-  assert float(early['nats']) != float(best['nats'])
-  assert json.loads((run / 'eval' / 'metrics.jsonl').read_text().splitlines()[0])['nats'] == float(early['nats'])
+def test_evaluation_beside_training_in_two_processes(by_command, tmp_path):
+  """Both end well, every kept checkpoint is evaluated once, and the run is to the bit what it is alone."""
+  folder = tmp_path / 'joint'
+  trainer = start(folder, 'train', *FIELDS, '--noconfig.final_eval')
+  while not (folder / 'config.json').exists():
+    assert trainer.poll() is None
+    time.sleep(0.05)
+  settings = [field for field in FIELDS if field.startswith('--config.eval.')]
+  evaluator = start(folder, 'eval', '--noconfig.one_off_evaluate', *settings)
+  finish(trainer)
+  finish(evaluator)
+  evaluated, along = (list(read_lines(run / 'eval' / 'metrics.jsonl')) for run in (folder, by_command))
+  assert evaluated == along
+  assert [record['step'] for record in evaluated] == [20, 40]
+  assert (folder / 'metrics.jsonl').read_bytes() == (by_command / 'metrics.jsonl').read_bytes()
+  for ours, theirs in zip(*(jax.tree.leaves(icljax.load(run).params) for run in (folder, by_command))):
+    np.testing.assert_array_equal(ours, theirs)
 
 
-def test_several_checkpoints_are_stacked(run):
+def test_checkpoints_can_be_chosen(run):
+  """Several are stacked; the best of two is one of them."""
   numbers = icljax.evaluate(run, checkpoint='all')
-  assert numbers['nats/model'].shape[1:] == (32, 6)
-  assert numbers['nats'][-1] == icljax.evaluate(run)['nats']
-  single = icljax.evaluate(run / 'checkpoints' / '20')
-  assert single['nats'] == icljax.evaluate(run, checkpoint=20)['nats']
+  assert numbers['nats/model'].shape == (2, 32, 6)
+  assert list(numbers['nats']) == [record['nats'] for record in read_lines(run / 'eval' / 'metrics.jsonl')]
+  best = int(numbers['nats'].argmin())
+  assert icljax.load(run, 'best').step == icljax.load(run / 'checkpoints' / str([20, 40][best])).step == [20, 40][best]
 
 
 def test_at_is_the_row_of_along(run):
   """On contexts of 0 to K - 1 pairs, on episodes of its own task."""
-
   model = icljax.load(run)
   episodes = draw_batch(model.task, stream(jnp.uint32(1), 'test'), 0, jnp.arange(4))
   rows = jax.jit(lambda found, y: (found.mean(), found.log_prob(y)))(model.along(episodes), episodes.y)

@@ -1,6 +1,7 @@
 """Any number of steps on any number of devices, in one program."""
 
 import functools
+import os
 
 import chex
 import jax
@@ -8,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxline_lite import devices
+from jaxline_lite import devices, modes
 from jaxline_lite.devices import AXIS, Devices
 from jaxline_lite.errors import BadInput
+from tests.jaxline_lite.dummy import configured
 
 
 def step(rate, state, t):
@@ -98,3 +100,11 @@ def test_examples_have_to_divide():
   told = 'training.batch_size is 30, which 4 devices cannot share equally; allowed are multiples of 4'
   with pytest.raises(BadInput, match=told):
     measured(4).check_divides(30, 'training.batch_size')
+
+
+def test_a_gpu_is_told_to_repeat_its_bits_before_it_is_used(monkeypatch, tmp_path):
+  monkeypatch.setenv('XLA_FLAGS', '--xla_force_host_platform_device_count=4')
+  for deterministic in (False, True, True):
+    modes.make('tests.jaxline_lite.dummy:Dummy', configured(tmp_path, deterministic=deterministic))
+    told = os.environ['XLA_FLAGS'].split()[1:]
+    assert told == (['--xla_gpu_deterministic_ops=true'] if deterministic else [])
