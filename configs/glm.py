@@ -24,16 +24,16 @@ from the naive mean to Bayes in 3,000 steps, two to four minutes on two cores (t
     python run.py --config=configs/glm.py:joint,paper --config.task.curriculum.interval=3000 --config.checkpoint_dir=runs/glm_curriculum_paper
     python run.py --config=configs/glm.py:joint,paper --config.init_from=runs/glm_poisson_paper --config.checkpoint_dir=runs/glm_warm_paper
 
-With T = 2 K tokens their models have L (12 E^2 + 13 E) + E (2 K + D + 7) parameters and those of the head, 9.5 million; a step
+With T = 2 K tokens their models have L (12 E^2 + 13 E) + E (2 K + D + 6) parameters and those of the head, 9.5 million; a step
 takes 6 B T L (12 E^2 + 2 T E) operations, 1.2e12. It holds 16 bytes for each parameter, and activations for the backward pass,
 some 4 B T L (18 E + 2 H T) bytes or 6 GB. `python -m benchmarks.paper` takes one step and one evaluation of each.
 """
 
 from ml_collections import ConfigDict, config_dict
 
+from icljax.checks import FAMILIES
 from jaxline_lite import base_config
 
-FAMILIES = ('linear', 'logistic', 'poisson', 'neg_binomial', 'exponential', 'multinomial')
 JOINT = 'poisson,neg_binomial'
 
 
@@ -78,7 +78,7 @@ def get_config(words: str = '') -> ConfigDict:
   config.optimizer.name = 'adam'  # adam, adamw or sgd
   config.optimizer.learning_rate = 2.5e-4 if paper else 1e-3
   config.optimizer.schedule = 'constant' if paper else 'warmup_cosine'  # or triangle, one_cycle, inverse_sqrt
-  config.optimizer.warmup_steps = 0 if paper else 200
+  config.optimizer.warmup_steps = 0 if paper else 200  # of all schedules but constant
   config.optimizer.clip_norm = 1.0  # bound of the gradient's global norm
   config.optimizer.weight_decay = 0.1  # of adamw
   config.optimizer.momentum = 0.9  # of sgd

@@ -1,6 +1,6 @@
-"""A sequence model of one's own: gated linear recurrences (a minimal GRU, Feng et al. 2024) in place of attention.
+r"""A sequence model of one's own: gated linear recurrences (a minimal GRU, Feng et al. 2024) in place of attention.
 
-    python run.py --config=configs/glm.py:linear --config.model.sequence=examples.own_model:MinGRU \\
+    python run.py --config=configs/glm.py:linear --config.model.sequence=examples.own_model:MinGRU \
       --config.checkpoint_dir=runs/linear_mingru
 
 It maps `[B, T, E] -> [B, T, E]`, causally; it is made with the config's layers and heads, the most tokens of a sequence, and

@@ -54,5 +54,6 @@ class GaussianWeights(Predictor):
 
 
 def sparse(glm: GLM) -> SparseLinear:
-  """The task that a config describes, with sparse weights."""
+  if [family.name for family in glm.families] != ['linear']:
+    raise ValueError('examples.own_task:sparse is for --config.task.families=linear')
   return SparseLinear(**vars(glm))

@@ -52,12 +52,20 @@ def _glm(config: ConfigDict) -> GLM:
 
 
 def _one_s_own(config: ConfigDict, glm: GLM) -> Task:
-  return own.find('task.own', config.task.own)(glm) if config.task.own else glm
+  made = own.find('task.own', config.task.own)(glm) if config.task.own else glm
+  if not hasattr(made, 'sample'):
+    raise ValueError(f'task.own is {config.task.own!r}, which makes a {type(made).__name__}; it has to make an icljax.base.Task')
+  return made
 
 
 def _family(config: ConfigDict, name: str) -> Family:
   if own.is_own(name):
-    return dataclasses.replace(own.find('task.families', name), name=own.short(name))
+    found = own.find('task.families', name)
+    if not isinstance(found, Family):
+      raise ValueError(
+        f'task.families is {config.task.families!r}; {name} is no icljax.families.Family but a {type(found).__name__}'
+      )
+    return dataclasses.replace(found, name=own.short(name))
   return families(config.task.classes)[name]
 
 
@@ -72,7 +80,7 @@ def _curriculum(config: ConfigDict) -> Curriculum | None:
 def eval_task(config: ConfigDict, mode: str) -> Task:
   """The task of an eval mode: that of training, or one family of it or of another, at `eval.scale` and `eval.r`."""
   trained = _glm(config)
-  family = mode.removeprefix('eval').removeprefix('_').removeprefix('joint')
+  family = '' if mode == 'eval_joint' else mode.removeprefix('eval').removeprefix('_')
   scale, r = config.eval.scale or config.task.scale, config.eval.r or config.task.r
   dispersion = trained.dispersion.replace(r=jnp.float32(r))
   shifted = trained.replace(scale=jnp.float32(scale), dispersion=dispersion, curriculum=None)
@@ -116,7 +124,12 @@ def model(config: ConfigDict, trained: Task) -> InContextModel:
 def _sequence(config: ConfigDict, length: int, at: str) -> nn.Module:
   name = config.model.sequence
   make = own.find('model.sequence', name) if own.is_own(name) else SEQUENCES[name]
-  return make(layers=config.model.layers, heads=config.model.heads, length=length, precision=at)
+  try:
+    return make(layers=config.model.layers, heads=config.model.heads, length=length, precision=at)
+  except TypeError as error:
+    raise ValueError(
+      f'model.sequence is {name!r}, which cannot be made of layers, heads, length and precision: {error}'
+    ) from error
 
 
 def settings(config: ConfigDict) -> Settings:
@@ -137,11 +150,12 @@ def _stop_rule(config: ConfigDict) -> early_stopping.Rule | None:
   rule = config.early_stopping
   if not rule.patience:
     return None
+  peak = 0 if config.optimizer.schedule == 'constant' else config.optimizer.warmup_steps
   return early_stopping.Rule(
     patience=jnp.int32(rule.patience),
     min_delta=jnp.float32(rule.min_delta),
     window=jnp.int32(rule.window),
-    earliest=jnp.int32(0 if config.optimizer.schedule == 'constant' else config.optimizer.warmup_steps),
+    earliest=jnp.maximum(jnp.int32(peak), _glm(config).full_at),
   )
 
 
@@ -164,6 +178,18 @@ def init(config: ConfigDict) -> TrainState:
     return TrainState(params, make_optimizer(numbers.optimizer).init(params), watch)
 
   return start(settings(config))
+
+
+def warm_start_of(config: ConfigDict, source: ConfigDict) -> tuple[int, bool]:
+  """What `warm_start` needs to know of a config and the one it starts from: components, and whether their families are the same.
+
+  Raises:
+    ValueError: if the same parameters would mean something else.
+  """
+  for field in ('sequence', 'heads', 'tokens', 'head'):
+    if config.model[field] != source.model[field]:
+      raise ValueError(f'its model.{field} is {source.model[field]!r}, here it is {config.model[field]!r}; set the same')
+  return config.model.components, family_names(config) == family_names(source)
 
 
 def train_step(config: ConfigDict):

@@ -32,6 +32,8 @@ def names(listed: str) -> tuple[str, ...]:
 def eval_modes(config: ConfigDict) -> tuple[str, ...]:
   """The names of all evaluations that a run of this config can have."""
   told_one = config.model.head == 'eta' and 'multinomial' not in family_names(config)  # one eta cannot name a class
+  if config.task.own:  # its other families would not be its own
+    return ('eval', *(['eval_joint'] if len(family_names(config)) > 1 else []))
   own_families = [own.short(family) for family in family_names(config) if own.is_own(family)]
   families = [family for family in (*FAMILIES, *own_families) if not (told_one and family == 'multinomial')]
   joint = ['eval_joint'] if len(family_names(config)) > 1 else []
@@ -51,12 +53,18 @@ def check(config: ConfigDict) -> None:
   """
   for family in family_names(config):
     _known('task.families', family, FAMILIES)
-  if not family_names(config) or len(set(family_names(config))) < len(family_names(config)):
-    raise ValueError(f'task.families is {config.task.families!r}, which names a family twice, or none')
+  called = [own.short(family) for family in family_names(config)]
+  if not called or len(set(called)) < len(called) or 'joint' in called:
+    raise ValueError(
+      f"task.families is {config.task.families!r}; allowed are some of {', '.join(FAMILIES)}, or one's own as 'module:name', with names that differ and none of them 'joint'"
+    )
   if config.task.own:
     own.check('task.own', config.task.own)
   for metric in names(config.eval.metrics):
     own.check('eval.metrics', metric)
+  measured = [own.short(metric) for metric in names(config.eval.metrics)]
+  if len(set(measured)) < len(measured):
+    raise ValueError(f'eval.metrics is {config.eval.metrics!r}; allowed are metrics with names that differ')
   _known('model.sequence', config.model.sequence, SEQUENCES)
   _one_of('model.head', config.model.head, HEADS)
   _one_of('model.tokens', config.model.tokens, TOKENS)

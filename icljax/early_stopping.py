@@ -2,7 +2,7 @@
 
 Every batch is fresh, so the training loss is an unbiased estimate of the loss on new episodes. Means over `window` steps are
 compared; once `patience` steps have brought no mean that is lower by `min_delta`, the run is stopped: further steps change
-nothing. It never stops before `earliest`, the step at which the schedule has its peak.
+nothing. No window counts that begins before `earliest`, the step at which the schedule has its peak and a curriculum is at its full size.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def watch(rule: Rule, seen: Watch, loss: Array, t: Array) -> Watch:
   done = t + 1
   full = done % rule.window == 0
   mean = (seen.total + loss) / rule.window
-  better = full & (mean < seen.best - rule.min_delta)
+  better = full & (done - rule.window >= rule.earliest) & (mean < seen.best - rule.min_delta)
   best_step = jnp.where(better, done, seen.best_step)
   waited = done - jnp.maximum(best_step, rule.earliest)
   return Watch(

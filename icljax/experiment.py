@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
@@ -30,6 +31,8 @@ class Experiment(AbstractExperiment):
     self._devices.check_divides(config.eval.batch_size, 'eval.batch_size')
     try:
       step, self._metrics = build.train_step(self.config), build.metrics(self.config)
+      if self._metrics:
+        self._check_metrics()
     except ValueError as error:  # of one's own things
       raise BadInput(str(error)) from error
     with jax.default_matmul_precision('highest'):
@@ -59,19 +62,23 @@ class Experiment(AbstractExperiment):
     return watch is not None and bool(watch.stopped)
 
   def settled(self, config: ConfigDict) -> ConfigDict:
-    return build.settled(config)
+    config = build.settled(config)
+    config.init_from = self.config.init_from
+    return config
 
   def check_training(self) -> None:
     self._devices.check_divides(self.config.training.batch_size, 'training.batch_size')
 
   def begin(self) -> None:
     if self.config.init_from:
-      source = predict.load(self.config.init_from)
+      given = self.config.init_from
       try:
-        params = warm_start(self.state.params, source.params, self.config.model.components)
+        source = predict.load(given)
+        params = warm_start(self.state.params, source.params, *build.warm_start_of(self.config, source.config))
       except ValueError as error:
-        raise BadInput(f'init_from is {self.config.init_from!r}: {error}') from error
+        raise BadInput(f'init_from is {given!r}: {error}') from error
       self.state = self.state.replace(params=params)
+      self.config.init_from = str(source.path)  # the checkpoint, for a run's newest one is another one later
 
   def step(self, first: int, count: int) -> dict[str, np.ndarray]:
     with jax.default_matmul_precision('highest'):
@@ -81,7 +88,8 @@ class Experiment(AbstractExperiment):
   def describe(self) -> str:
     where = f'{len(self._devices.devices)} {jax.default_backend()} device(s)'
     products = f'matrix products of the model at precision {self.config.model.precision}'
-    return f'{parameter_table(self.state.params)}\non {where}, {products}'
+    source = f', starting from {self.config.init_from}' if self.config.init_from else ''
+    return f'{parameter_table(self.state.params)}\non {where}, {products}{source}'
 
   def evaluate(self, mode: str, check: Callable[[], None]) -> Evaluation:
     task, seed = build.eval_task(self.config, mode), np.uint32(self.config.eval.seed)
@@ -122,6 +130,14 @@ class Experiment(AbstractExperiment):
       with jax.default_matmul_precision('highest'):
         batches.append(program(arguments, tree, first, batch))
     return {key: np.concatenate([part[key] for part in batches])[:episodes] for key in batches[0]}
+
+  def _check_metrics(self) -> None:
+    """Raises ValueError for metrics that would fail after all the training."""
+    task, state = build.eval_task(self.config, 'eval'), jax.eval_shape(lambda: build.init(self.config))
+    measure = lambda params: glm.model_scores(
+      build.predictor(self.config, params), task, jnp.uint32(0), jnp.arange(2), None, self._metrics
+    )
+    jax.eval_shape(measure, state.params)
 
   def draw_training(self, folder: Path) -> None:
     lines = list(read_lines(folder / 'metrics.jsonl'))

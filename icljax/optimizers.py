@@ -50,12 +50,13 @@ def clipped(optimizer: Maker, schedule: Schedule) -> Callable[[Numbers], optax.G
   The read-out is not clipped and does not count in the norm, else its labels would reach the model by way of the scale. It
   learns at `READ_OUT_PACE` times the rate: a linear layer has to keep up with the features that it reads.
   """
-  of_model = lambda tree: {name: name != READ_OUT for name in tree} if isinstance(tree, dict) else True
-  read_out = lambda tree: {name: name == READ_OUT for name in tree} if isinstance(tree, dict) else False
+  where = lambda is_read_out: (
+    lambda tree: {name: (name == READ_OUT) == is_read_out for name in tree} if isinstance(tree, dict) else not is_read_out
+  )
 
   def make(numbers):
     rate = lambda step: schedule(numbers, step)
-    clip = optax.masked(optax.clip_by_global_norm(numbers['clip_norm']), of_model)
-    return optax.chain(clip, optimizer(numbers, rate), optax.masked(optax.scale(READ_OUT_PACE), read_out))
+    clip = optax.masked(optax.clip_by_global_norm(numbers['clip_norm']), where(False))
+    return optax.chain(clip, optimizer(numbers, rate), optax.masked(optax.scale(READ_OUT_PACE), where(True)))
 
   return make

@@ -1,7 +1,5 @@
 """What evaluations leave in a folder beside their records: pictures, and the numbers behind them as CSV."""
 
-import csv
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,11 @@ from icljax.evaluation.paired import aligned, mean_and_error, share_of_gap, show
 Arrays = dict[str, np.ndarray]  # of one evaluation, as `evaluation.glm.arrays` gives them
 
 
-def _write(path: Path, head: Sequence[str], rows: list[tuple]) -> None:
-  with path.open('w', newline='') as file:
-    csv.writer(file).writerows([head, *rows])
+def _write(path: Path, frame: pd.DataFrame) -> None:
+  """A CSV file that is whole or absent."""
+  temporary = path.with_name(f'.{path.name}.writing')
+  frame.to_csv(temporary, index=False)
+  temporary.replace(path)
 
 
 def curves(folder: Path, suffix: str, arrays: Arrays, title: str) -> None:
@@ -26,7 +26,7 @@ def curves(folder: Path, suffix: str, arrays: Arrays, title: str) -> None:
   nats = group(arrays, 'nats')
   plots.curves(folder / f'curves{suffix}.png', nats, title)
   rows = [(name, *row) for name, values in nats.items() for row in _by_position(values)]
-  _write(folder / f'curves{suffix}.csv', ['predictor', 'k', 'nats', 'standard_error'], rows)
+  _write(folder / f'curves{suffix}.csv', pd.DataFrame(rows, columns=['predictor', 'k', 'nats', 'standard_error']))
 
 
 def _by_position(values: np.ndarray) -> list[tuple]:
@@ -40,7 +40,7 @@ def families(folder: Path, suffix: str, arrays: Arrays, shown: Shown, title: str
   if len(shown.families) > 1 and shown.any_family and known:
     plots.families(folder / f'families{suffix}.png', known, arrays['family'], shown.families, title)
     rows = [(who, *row) for who, given in known.items() for row in _by_position(hits(given, arrays['family']))]
-    _write(folder / f'families{suffix}.csv', ['who', 'k', 'accuracy', 'standard_error'], rows)
+    _write(folder / f'families{suffix}.csv', pd.DataFrame(rows, columns=['who', 'k', 'accuracy', 'standard_error']))
 
 
 def over_training(folder: Path, suffix: str, records: list[dict[str, Any]], title: str) -> None:
@@ -48,7 +48,7 @@ def over_training(folder: Path, suffix: str, records: list[dict[str, Any]], titl
   if len(records) > 1:
     evaluated = pd.DataFrame(records).drop(columns='settings')
     plots.over_training(folder / f'over_training{suffix}.png', evaluated, title)
-    evaluated.to_csv(folder / f'over_training{suffix}.csv', index=False)
+    _write(folder / f'over_training{suffix}.csv', evaluated)
 
 
 def comparison(folder: Path, arrays: dict[str, Arrays], told: dict[str, bool], title: str) -> str:
@@ -61,7 +61,7 @@ def comparison(folder: Path, arrays: dict[str, Arrays], told: dict[str, bool], t
   references = {name: reference_of(values, told[name]) for name, values in nats.items()}
   plots.comparison(folder / 'comparison.png', nats, references, title)
   rows = [(name, who, *row) for name, by in nats.items() for who, values in by.items() for row in _by_position(values)]
-  _write(folder / 'comparison.csv', ['title', 'predictor', 'k', 'nats', 'standard_error'], rows)
+  _write(folder / 'comparison.csv', pd.DataFrame(rows, columns=['title', 'predictor', 'k', 'nats', 'standard_error']))
   return comparison_table(nats, references)
 
 
@@ -75,7 +75,8 @@ def comparison_table(nats: dict[str, Arrays], references: dict[str, str]) -> str
   rows, before = [head], []
   for title, values in nats.items():
     model, reference = values['model'], values[references[title]]
-    paired = 'true' in values and 'true' in by_first and np.array_equal(values['true'], by_first['true'])  # the same episodes
+    shared = (values.keys() & by_first.keys()) - {'model'}
+    paired = any(np.array_equal(values[name], by_first[name]) for name in shared)  # then the episodes are the same
     share = '{:.3f} ± {:.3f}'.format(*share_of_gap(model, reference, values['naive'])) if 'naive' in values else ''
     above = cell((model - by_first['model']).mean(1)) if paired and title != first else ''
     averages = [cell(model.mean(1)), cell((model - reference).mean(1)), share, above]

@@ -25,8 +25,10 @@ def check(field: str, name: str) -> None:
     raise ValueError(f"{field} is {name!r}; allowed is 'module:name', such as 'examples.own_metric:squared_error'")
   try:
     found = importlib.util.find_spec(module)
-  except (ImportError, ValueError):
+  except ModuleNotFoundError:
     found = None
+  except Exception as error:  # whatever the packages that it lies in do when they are imported
+    raise ValueError(f'{field} is {name!r}; {module!r} cannot be looked for: {type(error).__name__}: {error}') from error
   if found is None:
     raise ValueError(f'{field} is {name!r}; there is no module {module!r} beside run.py or installed')
 

@@ -55,6 +55,10 @@ def _framed(axes, values: Iterable[ArrayLike]) -> None:
     axes.set_ylim(finite.min() - margin, finite.max() + 2.5 * margin)
 
 
+def _legend(axes) -> None:
+  axes.legend(frameon=False, ncols=2, fontsize='small', title='bands: ± 2 standard errors', title_fontsize='small')
+
+
 def _save(figure: Figure, path: Path) -> None:
   """Writes a picture that is whole or absent."""
   temporary = path.with_name(f'.{path.name}.writing')
@@ -69,11 +73,13 @@ def curves(path: Path, nats: dict[str, np.ndarray], title: str) -> None:
   """
   figure, axes = _figure(title, ('pairs seen, k', 'nats per target'))
   axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-  shown = {name: values for name, values in nats.items() if name != 'bayes_family' or not np.array_equal(values, nats['bayes'])}
+  shown = {
+    name: values for name, values in nats.items() if name != 'bayes_family' or not np.array_equal(values, nats.get('bayes', ()))
+  }
   for name, values in shown.items():
     _banded(axes, np.arange(values.shape[1]), *mean_and_error(values), label=name, **STYLES.get(name, {}))
   _framed(axes, [mean_and_error(values)[0] for name, values in nats.items() if name != 'naive'])
-  axes.legend(frameon=False, ncols=2)
+  _legend(axes)
   _save(figure, path)
 
 
@@ -90,7 +96,9 @@ def training(path: Path, steps: np.ndarray, loss: np.ndarray, evaluated: pd.Data
   if window > 1:
     axes.plot(steps[window - 1 :], smooth, color='C3', label=f'mean of the last {window} logged steps')
   if len(evaluated):
-    axes.errorbar(evaluated.step, evaluated.nats, 2 * evaluated.nats_se, fmt='o', color='C1', markersize=4, label='evaluated')
+    axes.errorbar(
+      evaluated.step, evaluated.nats, 2 * evaluated.nats_se, fmt='o', color='C1', markersize=4, label='evaluated, ± 2 s.e.'
+    )
     _reference_lines(axes, evaluated)
   _framed(axes, [loss, *(evaluated[name] for name in _references(evaluated).values() if name != 'nats_naive')])
   axes.legend(frameon=False, ncols=2, fontsize='small')
@@ -122,7 +130,7 @@ def over_training(path: Path, evaluated: pd.DataFrame, title: str) -> None:
   shown = [column for reference, column in _references(evaluated).items() if reference != 'naive']
   _framed(average, [evaluated.nats, *(evaluated[column] for column in shown)])
   for axes in (average, regret):
-    axes.legend(frameon=False, ncols=2, fontsize='small')
+    _legend(axes)
   _save(figure, path)
 
 
@@ -141,8 +149,8 @@ def families(path: Path, known: dict[str, np.ndarray], true: np.ndarray, names: 
     _banded(accuracy, np.arange(probabilities.shape[1]), *hit, label=who, **style)
     mean, share, _ = reliability(probabilities, true)
     calibration.plot(mean, share, label=who, marker='o', **style)
-  for axes in (accuracy, calibration):
-    axes.legend(frameon=False)
+  _legend(accuracy)
+  calibration.legend(frameon=False)
   _save(figure, path)
 
 
@@ -161,5 +169,5 @@ def comparison(path: Path, nats: dict[str, dict[str, np.ndarray]], references: d
   regret.axhline(0, color='black', linewidth=1)
   for each in (axes, regret):
     each.xaxis.set_major_locator(MaxNLocator(integer=True))
-    each.legend(frameon=False)
+    _legend(each)
   _save(figure, path)

@@ -29,14 +29,19 @@ class TrainedPredictor(Predictor):
     config: the run's config.
     step: the checkpoint's step.
     params: the model's parameters.
+    path: where the checkpoint is.
   """
 
-  def __init__(self, config: ConfigDict, step: int, params: Any):
-    self.config, self.step, self.params = config, step, params
+  def __init__(self, config: ConfigDict, step: int, params: Any, path: Path = Path()):
+    self.config, self.step, self.params, self.path = config, step, params, path
     self.task = build.task(config)
     self._model = build.predictor(config, params)
     self._along = jax.jit(lambda model, episodes: model.along(episodes))
     self._inside = jax.jit(lambda model, x, y: model.activations(x, y))
+
+  def __repr__(self) -> str:
+    names = ', '.join(family.name for family in self.task.families)
+    return f'TrainedPredictor({str(self.path)!r}, step={self.step}, D={self.task.dims}, K={self.task.points}, families={names})'
 
   def along(self, episodes: Episode) -> Likelihood | Eta:
     with jax.default_matmul_precision('highest'):
@@ -65,15 +70,17 @@ class TrainedPredictor(Predictor):
     (query, key); every layer has its own name. With tokens 'pairs' T is K, with 'interleaved' 2 K.
 
     Args:
-      names: a pattern such as 'sequence/block_*/attention/weights'.
+      names: a pattern such as 'sequence/block_*/attention/weights'; a * stands for slashes too.
 
     Raises:
-      ValueError: for wrong shapes, or if nothing has such a name; it lists those that there are.
+      ValueError: for wrong shapes, numbers that are not finite, or if nothing has such a name; it lists those that there are.
     """
     x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)
     if x.ndim != 3 or x.shape[1] > self.task.points or x.shape[2] != self.task.dims or y.shape != x.shape[:2]:
       wanted = f'[B, K, {self.task.dims}] and [B, K] with K up to {self.task.points}'
       raise ValueError(f'x and y have shapes {list(x.shape)} and {list(y.shape)}; this model takes {wanted}')
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+      raise ValueError('x and y have numbers that are not finite')
     with jax.default_matmul_precision('highest'):
       found = self._inside(self._model, x, y)
     chosen = {name: np.asarray(value) for name, value in found.items() if fnmatch.fnmatch(name, names)}
@@ -134,7 +141,9 @@ def load(run: str | Path, checkpoint: int | str = 'latest') -> TrainedPredictor:
   config = read_config(folder)
   if checkpoint not in ('latest', 'best') and not str(checkpoint).isdecimal():
     raise BadInput(f"checkpoint is {checkpoint!r}; allowed are 'latest', 'best' and a step")
+  if named and checkpoint != 'latest':
+    raise BadInput(f'{run} is one checkpoint, and checkpoint is {checkpoint!r}; give the run, or leave that out')
   checkpoints = Checkpoints(folder / 'checkpoints', print)
   (steps,) = choose(folder, config, named or str(checkpoint), checkpoints.steps())
   step, state = checkpoints.read_any(steps, jax.eval_shape(lambda: build.init(config)))
-  return TrainedPredictor(config, step, state.params)
+  return TrainedPredictor(config, step, state.params, checkpoints.path(step))

@@ -10,7 +10,7 @@ from flax import struct
 from jax import Array
 
 from icljax import losses
-from icljax.base import Predictor, draw_batch, stream
+from icljax.base import READ_OUT, Predictor, draw_batch, stream
 from icljax.early_stopping import Rule, Watch, stopping
 from icljax.schedules import Numbers
 
@@ -39,6 +39,11 @@ class Settings(struct.PyTreeNode):
   stop: Rule | None = None
 
 
+def of_model(gradient: Any) -> Any:
+  """Without the read-out's, which is not clipped either."""
+  return {name: leaf for name, leaf in gradient.items() if name != READ_OUT} if isinstance(gradient, dict) else gradient
+
+
 def make_train_step(
   predictor: Callable[[Any, Settings], Predictor],
   make_optimizer: Callable[[Numbers], optax.GradientTransformation],
@@ -53,7 +58,7 @@ def make_train_step(
     batch_size: episodes of all devices together.
     stops_early: whether to watch the loss, by `settings.stop` and in `state.watch`; the metrics then have `stopped`.
 
-  The metrics are `loss` in nats per target and the gradient's global norm. With `axis`, the name of a mapped axis, each of
+  The metrics are `loss` in nats per target and the global norm of the model's gradient. With `axis`, the name of a mapped axis, each of
   its members has its share of the batch, and gradients and metrics are averaged.
   """
 
@@ -69,7 +74,7 @@ def make_train_step(
     if axis is not None:
       loss, gradient = jax.lax.pmean((loss, gradient), axis)
     updates, opt_state = make_optimizer(settings.optimizer).update(gradient, state.opt_state, state.params)
-    metrics = {'loss': loss, 'gradient_norm': optax.tree.norm(gradient)}
+    metrics = {'loss': loss, 'gradient_norm': optax.tree.norm(of_model(gradient))}
     return state.replace(params=optax.apply_updates(state.params, updates), opt_state=opt_state), metrics
 
   return stopping(step) if stops_early else step

@@ -6,28 +6,32 @@ import jax.numpy as jnp
 from flax import traverse_util
 from jax import Array
 
+from icljax.base import READ_OUT
 from icljax.parameters import named
 
 RARE = -8.0  # logit of a component that a mixture is to have, but not to use yet
 
 
-def warm_start(fresh: Any, trained: Any, components: int) -> Any:
+def warm_start(fresh: Any, trained: Any, components: int, same_families: bool) -> Any:
   """Parameters in the structure of `fresh`: those of `trained` where it has them.
 
   A family that `trained` does not know keeps its fresh layer in the head, but so little weight in the mixture that the model
-  predicts what `trained` does. A read-out that `trained` does not have is fresh.
+  predicts what `trained` does. A read-out of other families is fresh.
 
   Args:
     components: of the mixture, for each family.
+    same_families: whether both know the same families in the same order.
 
   Raises:
     ValueError: if `trained` has a parameter of another shape, or one that `fresh` does not have.
   """
   ours, theirs = named(fresh), named(trained)
+  if not same_families:
+    theirs = {path: leaf for path, leaf in theirs.items() if not path.startswith(READ_OUT)}
   for path, leaf in theirs.items():
     if path not in ours or ours[path].shape != leaf.shape:
-      here = list(ours[path].shape) if path in ours else 'absent'
-      raise ValueError(f'its {path} is {list(leaf.shape)}, this model has {here}; set the same sizes of task and model')
+      here = f'is {list(ours[path].shape)} here' if path in ours else 'does not occur here'
+      raise ValueError(f'its {path} {list(leaf.shape)} {here}; set the same sizes and at least its families')
   merged = {path: jnp.asarray(theirs[path]) if path in theirs else _unused(path, leaf, components) for path, leaf in ours.items()}
   return traverse_util.unflatten_dict(merged, sep='/')
 

@@ -35,8 +35,6 @@ def get_base_config() -> ConfigDict:
   config.eval.seed = 0  # evaluation data; the same for all runs, so that runs are paired
   config.eval.titles = ''  # of several models that are compared, separated by commas; '' is their folders' names
   config.eval.output_dir = 'runs/compare'  # where comparisons of several models go
-  config.eval.titles = ''  # names of several evaluated runs, as 'A,B'; by default those of their folders
-  config.eval.output_dir = 'runs/compare'  # where comparisons of several runs go
   return config
 
 

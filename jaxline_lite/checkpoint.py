@@ -168,10 +168,10 @@ class Checkpoints:
         self._say(f'checkpoint {step} is {kind} ({damage}) and passed over')
     raise BadInput(f'{self.folder}: none of the checkpoints {", ".join(map(str, steps))} is intact')
 
-  def is_last(self, step: int) -> bool:
-    """Whether a run ended with this checkpoint."""
+  def stopped_early(self, step: int) -> bool:
+    """Whether a run ended with this checkpoint, before all its steps."""
     try:
-      return verify(self.path(step)).get('last', False)
+      return verify(self.path(step)).get('stopped_early', False)
     except Damaged:
       return False
 

@@ -20,8 +20,8 @@ from jaxline_lite.signals import StopFlag
 from jaxline_lite.writers import Log
 
 FOLLOWING = 0.5  # seconds between two looks for new checkpoints
-# Fields of config.eval that show in the presentation of results, or in their rounding, only.
-PRESENTATION = frozenset({'batch_size', 'output_dir', 'titles'})
+# Fields of config.eval that change no number, but perhaps its rounding, how it is shown, or what is measured besides.
+PRESENTATION = frozenset({'batch_size', 'output_dir', 'titles', 'metrics'})
 
 
 def settings_of(config: ConfigDict) -> dict[str, Any]:
@@ -86,6 +86,11 @@ def evaluate(
         mode, folder.path, step, shifts, outcome[mode], records
       )  # first: what is recorded is not drawn again
       folder.write(step, settings, outcome[mode])
+    best_mode, _, best = config.best_model_eval_metric.partition('/')
+    if mode == best_mode and best not in outcome[mode].metrics:
+      log.say(
+        f'best_model_eval_metric is {config.best_model_eval_metric!r}: there is no {best!r}, so no checkpoint will be the best; there are {", ".join(outcome[mode].metrics)}'
+      )
     log.say(f'{", ".join([f"{mode} at step {step}", *shifts])}, written to {folder.path}\n{outcome[mode].table}')
   return outcome
 
@@ -126,19 +131,22 @@ def _follow(
   experiment: AbstractExperiment, config: ConfigDict, run: Path, modes: tuple[str, ...], stop: StopFlag, log: Log
 ) -> Iterator[tuple[int, dict[str, Evaluation]]]:
   """Evaluates every checkpoint that the run keeps, once, as they appear, until the last."""
-  checkpoints, kept = Checkpoints(run / 'checkpoints', log.say), kept_steps(config.keep_checkpoints, config.training_steps)
-  settings, passed, last = settings_of(config), set(), False
+  checkpoints = Checkpoints(run / 'checkpoints', log.say)
+  settings, passed, finished = settings_of(config), set(), False
   log.say(f'{run}: evaluates the checkpoints that are kept, until the run is finished')
-  while not last:
+  while not finished:
     stop.check()
-    for step in [step for step in checkpoints.steps() if step not in passed]:
-      last = checkpoints.is_last(step)
+    wanted = read_config(run)  # a run may go on for longer than was planned
+    kept, steps = kept_steps(wanted.keep_checkpoints, wanted.training_steps), checkpoints.steps()
+    finished = bool(steps) and (steps[-1] >= wanted.training_steps or checkpoints.stopped_early(steps[-1]))
+    for step in [step for step in steps if step not in passed]:
       missing = tuple(mode for mode in modes if not EvalFolder(run, mode).has(step, settings))
-      if (step in kept or last) and missing and (state := checkpoints.read_kept(step, experiment.state)) is not None:
+      is_last = finished and step == steps[-1]
+      if (step in kept or is_last) and missing and (state := checkpoints.read_kept(step, experiment.state)) is not None:
         experiment.state = state
         yield step, evaluate(experiment, config, run, missing, step, stop, log)
       passed.add(step)
-    if not last:
+    if not finished:
       time.sleep(FOLLOWING)
 
 

@@ -2,21 +2,23 @@
 
 import importlib
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
 from jaxline_lite.base_config import check_base_config, nearest
 from jaxline_lite.errors import BadInput
 from jaxline_lite.experiment import AbstractExperiment, Evaluation
-from jaxline_lite.run_folder import RESUMABLE, adopt, claim, locked, read_config, refuse_another, run_of
+from jaxline_lite.run_folder import RESUMABLE, adopt, claim, locked, paths_of, read_config, refuse_another, run_of
 from jaxline_lite.signals import StopFlag
 
 # Fields that a command may set when it evaluates a run; everything else is the run's own.
 EVALUATION_FIELDS = frozenset({'eval', 'eval_modes', 'eval_checkpoints', 'one_off_evaluate', 'restore_path', 'checkpoint_dir'})
 
+PATIENCE = 60.0  # seconds to wait for a run that is to be followed
 DETERMINISTIC = '--xla_gpu_deterministic_ops=true'
 
 MakeExperiment = Callable[[ConfigDict], AbstractExperiment]
@@ -59,22 +61,46 @@ def train(
   return folder
 
 
-def evaluated_runs(config: ConfigDict) -> list[tuple[Path, str | None]]:
-  """What `restore_path`, or else `checkpoint_dir`, names."""
-  return [run_of(Path(name.strip())) for name in (config.restore_path or config.checkpoint_dir).split(',')]
+class Evaluated(NamedTuple):
+  """What is to be evaluated: a run, under a title, at a step if one checkpoint of it was named."""
+
+  run: Path
+  step: str | None
+  title: str
+
+
+def evaluated_runs(config: ConfigDict) -> list[Evaluated]:
+  """What `restore_path`, or else `checkpoint_dir`, names; called as `eval.titles` says, else as its folder if that tells it apart.
+
+  Raises:
+    BadInput: for titles that are not one for each, or not distinct.
+  """
+  paths = paths_of(config.restore_path) if config.restore_path else [Path(config.checkpoint_dir)]
+  runs = [run_of(path) for path in paths]
+  names = [run.name for run, _ in runs]
+  titles = [title.strip() for title in config.eval.titles.split(',')] if config.eval.titles else names
+  if len(titles) != len(runs) or (config.eval.titles and len(set(titles)) < len(runs)):
+    raise BadInput(
+      f'eval.titles is {config.eval.titles!r}, for {len(runs)} run(s) in restore_path; give each one of its own, or none at all'
+    )
+  told = lambda i: titles[i] if titles.count(titles[i]) == 1 else str(paths[i])
+  return [Evaluated(run, step, told(i)) for i, (run, step) in enumerate(runs)]
 
 
 def evaluated_configs(config: ConfigDict) -> list[ConfigDict]:
   """The config of each run to be evaluated, with the fields of evaluation taken from `config`.
 
   Raises:
-    BadInput: if there is no run, or titles for another number of them.
+    BadInput: if there is no run, or it cannot be followed.
   """
-  runs = evaluated_runs(config)
-  if config.eval.titles and config.eval.titles.count(',') + 1 != len(runs):
-    raise BadInput(f'eval.titles is {config.eval.titles!r}, for {len(runs)} run(s) in restore_path; give one for each, or none')
   configs = []
-  for run, _ in runs:
+  for run, step, _ in evaluated_runs(config):
+    if not config.one_off_evaluate:
+      if step:
+        raise BadInput(
+          f'one_off_evaluate is False and restore_path names checkpoint {step}; give a run, whose checkpoints are followed'
+        )
+      _await(run)
     merged = read_config(run)
     for field in EVALUATION_FIELDS:
       merged[field] = config[field]
@@ -82,8 +108,17 @@ def evaluated_configs(config: ConfigDict) -> list[ConfigDict]:
   return configs
 
 
-def evaluate(make: MakeExperiment, configs: list[ConfigDict], modes: tuple[str, ...]) -> list[dict[str, Evaluation]]:
-  """Evaluates checkpoints of finished or running runs, and compares them if there are several; each one's outcome by mode.
+def _await(run: Path) -> None:
+  """Waits for a run that is being started at the same time."""
+  end = time.monotonic() + PATIENCE
+  with StopFlag() as stop:
+    while not (run / 'config.json').exists() and time.monotonic() < end:
+      stop.check()
+      time.sleep(0.1)
+
+
+def evaluate(make: MakeExperiment, configs: list[ConfigDict], modes: tuple[str, ...]) -> list[tuple[int, dict[str, Evaluation]]]:
+  """Evaluates checkpoints of finished or running runs, and compares them if there are several; the step and outcome of each.
 
   Args:
     make: builds the experiment.
@@ -97,17 +132,16 @@ def evaluate(make: MakeExperiment, configs: list[ConfigDict], modes: tuple[str, 
   from jaxline_lite.writers import Log
 
   log, evaluated, runs = Log(None), [], evaluated_runs(configs[0])
-  titles = configs[0].eval.titles.split(',') if configs[0].eval.titles else [run.name for run, _ in runs]
-  for config, (run, step) in zip(configs, runs):
+  for config, (run, step, _) in zip(configs, runs):
     loop.check_choice(config, run, step, log)  # refuses before anything is built
   with StopFlag() as stop:
-    for config, (run, step), title in zip(configs, runs, titles):
+    for config, (run, step, title) in zip(configs, runs):
       experiment = make(config)
       for found, outcome in loop.evaluate_run(experiment, config, run, step, modes, stop, log):
-        evaluated.append((title.strip(), found, config, outcome))
+        evaluated.append((title, found, config, outcome))
     if len(runs) > 1:
       loop.compare(experiment, Path(configs[0].eval.output_dir), evaluated, log)
-  return [outcome for *_, outcome in evaluated]
+  return [(step, outcome) for _, step, _, outcome in evaluated]
 
 
 def check(config: ConfigDict, mode: str, rules: Any) -> None:
@@ -124,6 +158,8 @@ def check(config: ConfigDict, mode: str, rules: Any) -> None:
     rules.check(config)
   except ValueError as error:
     raise BadInput(str(error)) from error
+  except (KeyError, AttributeError) as error:
+    raise BadInput(f'{config.checkpoint_dir}: its config is of another version, of other fields: {error}') from error
   known = rules.eval_modes(config)
   for field, name in [('--jaxline_mode', mode), *(('--config.eval_modes', name) for name in config.eval_modes)]:
     allowed = known if field == '--config.eval_modes' else ('train', 'train_eval', 'eval', *known)
@@ -133,9 +169,9 @@ def check(config: ConfigDict, mode: str, rules: Any) -> None:
 
 def make(experiment: str, config: ConfigDict) -> AbstractExperiment:
   """Imports JAX and builds the experiment 'module:Class'."""
-  flags = os.environ.get('XLA_FLAGS', '')
-  if config.deterministic and DETERMINISTIC not in flags:
-    os.environ['XLA_FLAGS'] = f'{flags} {DETERMINISTIC}'  # read when JAX first looks for devices
+  flags = [flag for flag in os.environ.get('XLA_FLAGS', '').split() if flag != DETERMINISTIC]
+  flags += [DETERMINISTIC] if config.deterministic else []
+  os.environ['XLA_FLAGS'] = ' '.join(flags)  # read when JAX first looks for devices: in a notebook, before anything is computed
   from jaxline_lite import devices
 
   if config.compilation_cache:

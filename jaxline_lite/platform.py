@@ -11,12 +11,14 @@ from ml_collections import ConfigDict
 from jaxline_lite import command_line, modes
 from jaxline_lite.errors import BadInput, CommandError
 from jaxline_lite.experiment import AbstractExperiment
+from jaxline_lite.run_folder import flat
 
 USAGE = """usage: python run.py --config=FILE[:WORDS] [--jaxline_mode MODE] [--config.FIELD=VALUE ...]
 
   FILE[:WORDS]    a config such as configs/glm.py; after the colon a preset and a size (quick, paper), in any order
   MODE            train (the default), train_eval, eval, or one eval mode such as eval_poisson
-  --config.FIELD  any field of the config, such as --config.training.batch_size=128
+  --config.FIELD  any field of the config, such as --config.training.batch_size=128; FILE and jaxline_lite/base_config.py
+                  list them, with a sentence each
 
   --jaxline_post_mortem        opens the debugger where an exception was raised
   --jaxline_disable_pmap_jit   runs operation by operation
@@ -49,6 +51,16 @@ def main(experiment: str, checks: str) -> None:
     sys.exit(error.status)
 
 
+def _refuse_foreign(overrides: dict[str, object], configs: Sequence[ConfigDict]) -> None:
+  """Raises BadInput for overrides by which an evaluated run would not be what it is."""
+  foreign = {name: value for name, value in overrides.items() if name.split('.')[0] not in modes.EVALUATION_FIELDS}
+  for own in (flat(config.to_dict()) for config in configs):
+    differing = [f'{name} ({own.get(name)!r} there, {value!r} here)' for name, value in foreign.items() if own.get(name) != value]
+    if differing:
+      allowed = ', '.join(sorted(modes.EVALUATION_FIELDS - {'eval'} | {'eval.*'}))
+      raise BadInput(f'--config.{", ".join(differing)}: an evaluated run keeps its own config; free to set are {allowed}')
+
+
 def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
   rules = importlib.import_module(checks)
   config, mode, overrides = command_line.parse(argv)
@@ -64,12 +76,9 @@ def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
 
   if mode in LATER_MODES:
     raise BadInput(f'--jaxline_mode {mode} is not built yet; allowed are train, train_eval, eval and the eval modes')
-  if evaluates:
-    foreign = [field for field in overrides if field.split('.')[0] not in modes.EVALUATION_FIELDS]
-    if foreign:
-      allowed = ', '.join(sorted(modes.EVALUATION_FIELDS - {'eval'} | {'eval.*'}))
-      raise BadInput(f'--config.{foreign[0]}: an evaluated run keeps its own config; allowed are {allowed}')
   configs = modes.evaluated_configs(config) if evaluates else [config]
+  if evaluates:
+    _refuse_foreign(overrides, configs)
   for each in configs:
     modes.check(each, mode, rules)
   if evaluates:

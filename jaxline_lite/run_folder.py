@@ -49,6 +49,17 @@ def run_of(path: Path) -> tuple[Path, str | None]:
   return (path.parent.parent, path.name) if is_checkpoint else (path, None)
 
 
+def paths_of(text: str) -> list[Path]:
+  """Paths separated by commas, where the name of a run may have commas too: the longest that is there counts as one."""
+  parts, paths = text.strip().strip(',').split(','), []
+  while parts:
+    joined = {count: Path(','.join(parts[:count]).strip()) for count in range(len(parts), 0, -1)}
+    count = next((count for count, path in joined.items() if (run_of(path)[0] / 'config.json').exists()), 1)
+    paths.append(joined[count])
+    parts = parts[count:]
+  return paths
+
+
 def read_config(folder: Path) -> ConfigDict:
   """The config that a run was trained with.
 
@@ -97,10 +108,16 @@ def locked(folder: Path, purpose: str, wait: Callable[[], None] | None = None) -
 
 
 def adopt(folder: Path, config: ConfigDict) -> None:
-  """Gives the fields that are 'auto' the values that were found for the run in the folder, if there is one."""
+  """Gives fields the values that were found for them when the run in the folder began, if there is one.
+
+  Those are fields that are 'auto', and the checkpoint of the run that `init_from` names.
+  """
   if (folder / 'config.json').exists():
     before, now = flat(plain(read_config(folder))), flat(plain(config))
     config.update_from_flattened_dict({name: before.get(name, value) for name, value in now.items() if value == 'auto'})
+    source = before.get('init_from')
+    if source and config.init_from and run_of(Path(source))[0] == Path(config.init_from):
+      config.init_from = source
 
 
 def refuse_another(folder: Path, config: ConfigDict, resumable: frozenset[str] = RESUMABLE) -> None:

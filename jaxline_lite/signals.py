@@ -25,12 +25,12 @@ class StopFlag:
 
   def __enter__(self) -> 'StopFlag':
     if threading.current_thread() is threading.main_thread():
-      self._reader, self._writer = socket.socketpair()
+      reader, self._writer = socket.socketpair()
       self._writer.setblocking(False)
       self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
       caught = [number for number in CAUGHT if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
       self._before = {number: signal.signal(number, lambda *_: None) for number in caught}
-      threading.Thread(target=self._listen, daemon=True).start()
+      threading.Thread(target=self._listen, args=(reader,), daemon=True).start()
     return self
 
   def __exit__(self, *_) -> None:
@@ -40,8 +40,8 @@ class StopFlag:
         signal.signal(number, handler)
       self._writer.close()  # ends the thread
 
-  def _listen(self) -> None:
-    while received := self._reader.recv(1):
+  def _listen(self, reader: socket.socket) -> None:
+    while received := reader.recv(1):
       number = signal.Signals(received[0])
       if number == signal.SIGINT and self._interrupted:
         os._exit(INTERRUPTED_TWICE)
@@ -49,7 +49,7 @@ class StopFlag:
         self._interrupted = True
         os.write(2, b'\ninterrupted: the step is finished and saved; once more quits at once\n')
       self.received = self.received or number
-    self._reader.close()
+    reader.close()
 
   def check(self) -> None:
     """Raises Stopped if a signal came: for moments at which everything is saved."""

@@ -130,7 +130,8 @@ class Trainer:
 
   def about(self, step: int) -> dict[str, Any]:
     """What a checkpoint's manifest tells of it."""
-    return {'config': digest(canonical(plain(self.config)).encode()), 'last': step >= self.plan.end}
+    stopped = step == self.plan.end < self.config.training_steps
+    return {'config': digest(canonical(plain(self.config)).encode()), 'stopped_early': stopped}
 
   def prune(self) -> None:
     steps = self.checkpoints.steps()

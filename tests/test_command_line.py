@@ -45,7 +45,9 @@ WRONG = {
   'what is kept': ([GLM, '--config.keep_checkpoints=all'], ['keep_checkpoints', "'all'", "'log:20'"]),
   'restore_path in train': ([GLM, '--config.restore_path={tmp}/trained'], ['restore_path', 'checkpoint_dir']),
   'a run that is not there': ([GLM, '--jaxline_mode=eval'], ['{run}: no run is there', '--config.restore_path']),
-  'a trained field in eval': ([GLM, '--jaxline_mode=eval', '--config.task.scale=2'], ['--config.task.scale', 'eval.*']),
+  'a trained field in eval': (
+    [GLM, '--jaxline_mode=eval', '--config.task.scale=2', '--config.restore_path={tmp}/trained'], ['--config.task.scale (0.5 there, 2.0 here)', 'eval.*']
+  ),
   'a stray argument': ([GLM, 'training_steps=5'], ["'training_steps=5'", 'belongs to no flag']),
   'a flag': ([GLM, '--training_steps=5'], ["'training_steps'"]),
   'no folder': ([GLM, '--config.checkpoint_dir='], ['checkpoint_dir is empty']),
@@ -62,6 +64,16 @@ WRONG = {
   'a thing of a module': (
     [GLM, '--config.task.own=examples.own_task:dense'],
     ["task.own is 'examples.own_task:dense'", "has no attribute 'dense'"],
+  ),
+  'a thing of another kind': (
+    [GLM, '--config.task.families=examples.own_family:Binomial'],
+    ["task.families is 'examples.own_family:Binomial'", 'is no icljax.families.Family'],
+  ),
+  'another sequence model': ([GLM, '--config.model.sequence=examples.own_task:sparse'], ['model.sequence is', 'cannot be made of']),
+  'a metric of another shape': ([GLM, '--config.eval.metrics=operator:is_'], ['eval.metrics: is_ gives []', '[K]']),
+  'two families of one name': ([GLM, '--config.task.families=examples.own_family:binomial,examples.own_family:binomial'], ['task.families is', 'names that differ']),
+  "a task of one's own for another family": (
+    [GLM, '--config.task.own=examples.own_task:sparse'], ['examples.own_task:sparse is for --config.task.families=linear']
   ),
   'no import path': ([GLM, '--config.eval.metrics=squared_error'], ["eval.metrics is 'squared_error'", "'module:name'"]),
   'eval_joint of one family': (

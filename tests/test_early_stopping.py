@@ -40,9 +40,29 @@ def test_a_mean_has_to_be_lower_by_min_delta():
 
 @pytest.mark.parametrize('peak', [0, 7, 20])
 def test_a_run_never_stops_before_the_peak(peak):
-  """Patience is counted from the peak on, whatever happened before."""
+  """The first window that begins after it is the best, whatever happened before, and patience begins there."""
   after = stop_after(np.arange(40.0), earliest=peak)  # it only gets worse
-  assert after == max(6, peak + 4 + (peak % 2))
+  assert after == peak + (peak % 2) + 2 + 4
+
+
+def test_what_was_before_the_full_size_does_not_count():
+  """A curriculum starts easy: its first losses are the lowest, and end nothing."""
+  easy, hard = [1.0] * 10, list(np.linspace(3, 2, 20))
+  assert stop_after(easy + hard, earliest=10) is None
+  assert stop_after(easy + hard, earliest=0) == 6
+
+
+@pytest.mark.parametrize(
+  ('fields', 'earliest'),
+  [
+    ({}, 4),
+    ({'optimizer__schedule': 'constant'}, 0),
+    ({'task__curriculum__interval': 10, 'task__curriculum__points_start': 3, 'task__curriculum__points_increment': 2}, 20),
+    ({'task__curriculum__interval': 10, 'task__curriculum__points_start': 3, 'task__curriculum__points_increment': 0}, 2**31 - 1),
+  ],
+)
+def test_the_earliest_step_is_that_of_the_peak_and_the_full_size(fields, earliest):
+  assert int(build.settings(tiny(early_stopping__patience=5, **fields)).stop.earliest) == earliest
 
 
 @pytest.fixture(scope='module')
@@ -66,14 +86,14 @@ def stubborn():
 
 
 def test_a_run_stops_early_is_finished_and_evaluated(stubborn, tmp_path, capsys):
-  """At step 80: 20 after the peak at 60."""
+  """At step 90: the window after the peak at 60 is the best, and 20 steps go by."""
   state = stubborn(tmp_path)
-  assert int(state.opt_state[1][0].count) == 80
-  assert [line['step'] for line in read_lines(tmp_path / 'metrics.jsonl')] == list(range(10, 81, 10))
-  assert [line['step'] for line in read_lines(tmp_path / 'eval' / 'metrics.jsonl')] == [80]
-  assert 'stopped early after step 80' in capsys.readouterr().out
+  assert int(state.opt_state[1][0].count) == 90
+  assert [line['step'] for line in read_lines(tmp_path / 'metrics.jsonl')] == list(range(10, 91, 10))
+  assert [line['step'] for line in read_lines(tmp_path / 'eval' / 'metrics.jsonl')] == [90]
+  assert 'stopped early after step 90' in capsys.readouterr().out
   stubborn(tmp_path)
-  assert f'{tmp_path} is finished: 80 steps' in capsys.readouterr().out
+  assert f'{tmp_path} is finished: 90 steps' in capsys.readouterr().out
 
 
 def test_a_stopped_run_has_the_same_bits_in_other_pieces(stubborn, tmp_path):

@@ -234,7 +234,7 @@ def test_training_is_drawn_with_evaluations_and_references(random, drawn, tmp_pa
   frame = pd.DataFrame([{'step': 50, **metrics}])
   plots.training(tmp_path / 'train.png', np.arange(100), random.normal(1, 0.1, 100), frame, 'a title')
   labels = {text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()}
-  assert labels >= {'training loss', 'evaluated', *ORACLES}
+  assert labels >= {'training loss', 'evaluated, ± 2 s.e.', *ORACLES}
 
 
 def test_a_comparison_is_paired_where_episodes_are_the_same(random, drawn, tmp_path):

@@ -11,6 +11,7 @@ from sklearn.linear_model import Ridge
 
 import icljax
 from examples.own_family import TRIALS, Binomial
+from examples.own_metric import surprise
 from examples.own_model import MinGRU
 from examples.own_task import sparse
 from icljax.base import draw_batch, stream
@@ -62,10 +63,16 @@ def test_own_model(tmp_path, key):
 def test_own_metric(tmp_path, capsys):
   record = trained(tmp_path, eval__metrics='examples.own_metric:squared_error, examples.own_metric:surprise')
   with np.load(tmp_path / 'eval' / '40.npz') as arrays:
-    assert record['squared_error'] == pytest.approx(arrays['metric/squared_error'].mean(), rel=1e-5)
-  assert 0.3 < record['squared_error'] < 3
-  assert 0.3 < record['surprise'] < 0.7
+    assert record['metric/squared_error'] == pytest.approx(arrays['metric/squared_error'].mean(), rel=1e-5)
+    assert arrays['metric/surprise'].shape == (32, 6)
+  assert 0.3 < record['metric/squared_error'] < 3
   assert "metrics of one's own" in capsys.readouterr().out
+
+
+def test_the_surprise_of_a_right_prediction_is_a_half():
+  episodes = draw_batch(glm('linear'), stream(jnp.uint32(0), 'test'), 0, jnp.arange(4_000))
+  right = jax.vmap(lambda episode: surprise(episode.task.likelihood(episode.task.eta(episode.x)), episode))(episodes)
+  assert np.abs(right.mean(0) - 0.5).max() < 4.5 * 0.5 / np.sqrt(4_000)
 
 
 def test_own_task_has_half_of_its_weights():

@@ -63,7 +63,8 @@ def test_training_is_that_of_the_command(run, by_command):
 
 
 def test_an_evaluation_is_that_of_the_command(run, by_command):
-  numbers = icljax.evaluate(run, 'eval_joint', episodes=48, batch_size=16)
+  numbers = icljax.evaluate(run, 'eval_joint', episodes=np.int64(48), batch_size=16, metrics='')
+  assert numbers['step'] == 40
   (record,) = read_lines(by_command / 'eval_joint' / 'metrics.jsonl')
   for name in record.keys() - {'step', 'settings'}:
     assert float(numbers[name]) == record[name], name
@@ -162,6 +163,12 @@ def test_several_models_are_one_table_one_picture_and_one_csv(run, by_command, t
     (lambda run: icljax.evaluate('nowhere'), 'nowhere: no run is there'),
     (lambda run: icljax.metrics('nowhere/*'), 'no run is there'),
     (lambda run: icljax.metrics(run, fields=['task.q']), "no field 'task.q'"),
+    (lambda run: icljax.evaluate(run, episodes='many'), "eval.episodes is 'many'; allowed is int"),
+    (lambda run: icljax.evaluate(run, episodes=16.5), 'eval.episodes is 16.5'),
+    (lambda run: icljax.evaluate(run, scale='x'), "eval.scale is 'x'; allowed is a number"),
+    (lambda run: icljax.evaluate(run, 'train'), "mode is 'train'; allowed are eval"),
+    (lambda run: icljax.load(run / 'checkpoints' / '20', 'best'), "one checkpoint, and checkpoint is 'best'"),
+    (lambda run: icljax.train(run), 'train was given .*; it takes a config'),
     (lambda run: icljax.compare([run]), r'1 run.*give several runs'),
     (lambda run: icljax.train(tiny(run, task__K=0)), 'task.K is 0'),
   ],

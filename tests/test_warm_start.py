@@ -12,7 +12,7 @@ from icljax.parameters import named
 from jaxline_lite import modes
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
-from jaxline_lite.run_folder import claim
+from jaxline_lite.run_folder import claim, read_config
 from tests.configs import tiny
 
 
@@ -75,9 +75,50 @@ def test_a_resumed_run_does_not_start_again(poisson, tmp_path):
 def test_a_source_of_another_size_is_refused_and_the_folder_stays_free(poisson, tmp_path):
   run, head = poisson
   config = tiny(tmp_path, model__width=8, task__families='poisson,neg_binomial', model__head=head, init_from=str(run))
-  with pytest.raises(BadInput, match=r'init_from is .*: its .* is \[.*\], this model has \[.*\]; set the same sizes'):
+  with pytest.raises(BadInput, match=r'init_from is .*: its .* \[.*\] is \[.*\] here; set the same sizes'):
     modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
   assert {path.name for path in tmp_path.iterdir()} <= {'.lock'}
+
+
+def test_a_run_records_the_checkpoint_that_it_started_from(poisson, tmp_path):
+  """Also if the source has a newer one by the time that the same command goes on."""
+  run, head = poisson
+  config = tiny(tmp_path / 'joint', model__head=head, init_from=str(run), task__families='poisson', training_steps=10)
+  config.final_eval = False
+  make = lambda config: Experiment(config, jax.devices()[:1])
+  modes.train(make, config)
+  assert read_config(tmp_path / 'joint').init_from == str(run / 'checkpoints' / '200')
+  assert config.init_from == str(run)
+  modes.train(make, config)
+  config.init_from = str(tmp_path / 'other')
+  with pytest.raises(BadInput, match='another run is there, which differs in init_from'):
+    modes.train(make, config)
+
+
+@pytest.mark.parametrize(('field', 'value'), [('model__heads', 4), ('model__tokens', 'interleaved')])
+def test_a_source_whose_parameters_mean_something_else_is_refused(poisson, tmp_path, field, value):
+  run, head = poisson
+  config = tiny(tmp_path, task__families='poisson', init_from=str(run), **{'model__head': head, field: value})
+  with pytest.raises(BadInput, match=f'init_from is .*: its model.{field[7:]} is .*, here it is {value!r}; set the same'):
+    Experiment(config, jax.devices()[:1]).begin()
+
+
+def test_a_read_out_of_other_families_starts_fresh(tmp_path):
+  source = tiny(tmp_path / 'joint', task__families='poisson,neg_binomial')
+  (tmp_path / 'joint').mkdir()
+  claim(tmp_path / 'joint', source)
+  Checkpoints(tmp_path / 'joint' / 'checkpoints', print).save(1, build.init(source), {})
+  params = {}
+  for families in ('poisson,neg_binomial', 'neg_binomial,poisson', 'poisson,neg_binomial,linear'):
+    config = tiny(tmp_path / families, task__families=families, init_from=str(tmp_path / 'joint'), random_seed=1)
+    machine = Experiment(config, jax.devices()[:1])
+    fresh = named(machine.state.params)['read_out/kernel']
+    machine.begin()
+    after = named(machine.state.params)
+    assert np.array_equal(after['read_out/kernel'], fresh) == (families != 'poisson,neg_binomial')
+    params[families] = after['head/poisson/kernel']
+  np.testing.assert_array_equal(params['poisson,neg_binomial'], params['neg_binomial,poisson'])
+  np.testing.assert_array_equal(params['poisson,neg_binomial'], params['poisson,neg_binomial,linear'])
 
 
 def test_a_source_that_is_not_there_is_refused(tmp_path):
@@ -92,5 +133,5 @@ def test_a_source_with_more_families_is_refused(tmp_path):
   claim(tmp_path / 'joint', source)
   Checkpoints(tmp_path / 'joint' / 'checkpoints', print).save(1, build.init(source), {})
   config = tiny(tmp_path / 'poisson', task__families='poisson', init_from=str(tmp_path / 'joint'))
-  with pytest.raises(BadInput, match='this model has absent'):
+  with pytest.raises(BadInput, match='does not occur here'):
     modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)

@@ -40,7 +40,7 @@ def calibration_error(probabilities: np.ndarray, true: np.ndarray) -> float:
 
 
 def confusion(probabilities: np.ndarray, true: np.ndarray) -> np.ndarray:
-  """How often episodes of a family (row) are taken for each family (column) after all but one pair: rows sum to 1, `[F, F]`."""
+  """How often episodes of a family (row) are taken for each family (column) at the last target: rows sum to 1, `[F, F]`."""
   families = probabilities.shape[-1]
   counts = np.zeros((families, families))
   np.add.at(counts, (true, probabilities[:, -1].argmax(-1)), 1)
@@ -73,8 +73,9 @@ def table(known: Known, true: np.ndarray, names: tuple[str, ...], any_family: bo
 
 
 def confusion_table(known: Known, true: np.ndarray, names: tuple[str, ...]) -> str:
-  """Which family is taken for which, after all but one pair."""
+  """Which family is taken for which at the last target."""
   rows = [['true family', *(f'{who}: {name}' for who in known for name in names)]]
   matrices = [confusion(probabilities, true) for probabilities in known.values()]
   rows += [[name, *(f'{share:.3f}' for matrix in matrices for share in matrix[i])] for i, name in enumerate(names)]
-  return "share of a family's episodes taken for each family, after all but one pair\n" + aligned(rows)
+  last = next(iter(known.values())).shape[1] - 1
+  return f"share of a family's episodes taken for each family after k = {last} pairs\n" + aligned(rows)

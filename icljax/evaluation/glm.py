@@ -33,7 +33,12 @@ def model_scores(
   predicted, log_families = predictor.outputs(drawn)
   found = {'model': score(predicted, drawn)} | ({} if log_families is None else {'read_out': jnp.exp(log_families)})
   for name, metric in metrics.items():
-    found[f'metric/{name}'] = jax.vmap(lambda one, episode: metric(one.given(episode.task), episode))(predicted, drawn)
+    values = jax.vmap(lambda one, episode: jnp.asarray(metric(one.given(episode.task), episode)))(predicted, drawn)
+    if values.shape != drawn.y.shape:
+      raise ValueError(
+        f'eval.metrics: {name} gives {list(values.shape[1:])} for an episode; it has to give a number per target, [K]'
+      )
+    found[f'metric/{name}'] = values
   return found
 
 
@@ -130,10 +135,10 @@ def _nats(nats: dict[str, np.ndarray], reference: str) -> tuple[dict[str, float]
 def _own_metrics(measured: dict[str, np.ndarray]) -> tuple[dict[str, float], list[str]]:
   metrics, rows = {}, []
   for name, values in group(measured, 'metric').items():
-    metrics[name], metrics[f'{name}_se'] = map(float, mean_and_error(values.mean(1)))
+    metrics[f'metric/{name}'], metrics[f'metric/{name}_se'] = mean, error = tuple(map(float, mean_and_error(values.mean(1))))
     k = shown_positions(values.shape[1])
-    cells = [f'{mean:.3f} ± {error:.3f}' for mean, error in zip(*mean_and_error(values[:, k]))]
-    rows.append([name, *cells, f'{metrics[name]:.3f} ± {metrics[f"{name}_se"]:.3f}'])
+    cells = [f'{m:.3f} ± {e:.3f}' for m, e in zip(*mean_and_error(values[:, k]))]
+    rows.append([name, *cells, f'{mean:.3f} ± {error:.3f}'])
     head = ['', *(f'k = {position}' for position in k), 'mean']
   return metrics, ["metrics of one's own, of the model\n" + aligned([head, *rows])] if rows else []
 

@@ -24,6 +24,12 @@ class Ramp(struct.PyTreeNode):
   def at(self, step: Array) -> Array:
     return self.start + self.increment * (step // self.interval)
 
+  def full_at(self, size: int) -> Array:
+    """The first step at which it is `size`; the largest number there is if it never is."""
+    stages = -((self.start - size) // jnp.maximum(self.increment, 1))
+    never = (self.increment == 0) & (self.start < size)
+    return jnp.where(never, jnp.iinfo(jnp.int32).max, jnp.maximum(stages, 0) * self.interval)
+
 
 class Curriculum(struct.PyTreeNode):
   """Growing episodes (Garg et al. 2022, appendix A.2): how many dimensions and pairs are in use; masks, not shapes."""
@@ -64,6 +70,13 @@ class GLM(struct.PyTreeNode):
       return self
     dims, points = self.curriculum.dims.at(step), self.curriculum.points.at(step)
     return self.replace(curriculum=None, active_dims=dims, active_points=points)
+
+  @property
+  def full_at(self) -> Array:
+    """The training step from which on all dimensions and pairs are in use."""
+    if self.curriculum is None:
+      return jnp.int32(0)
+    return jnp.maximum(self.curriculum.dims.full_at(self.dims), self.curriculum.points.full_at(self.points))
 
   @property
   def predictors(self) -> int:

@@ -133,6 +133,15 @@ def test_best_is_the_earliest_of_the_best(tmp_path, values, higher, best):
   assert best_step(tmp_path, '', higher) is None
 
 
+def test_a_best_metric_that_there_is_not_is_told(trained, capsys):
+  evaluate(trained)
+  assert 'best_model_eval_metric' not in capsys.readouterr().out
+  config = configured(trained, best_model_eval_metric='eval/accuracy')
+  claim(trained, config)
+  evaluate(trained, best_model_eval_metric='eval/accuracy')
+  assert "there is no 'accuracy', so no checkpoint will be the best; there are distance, score" in capsys.readouterr().out
+
+
 def test_best_compares_like_with_like(tmp_path):
   """Evaluations with other settings than the run's, on easier data perhaps, have no say."""
   claim(tmp_path, configured(tmp_path))

@@ -1,5 +1,6 @@
 """Evaluation beside training, from checkpoint to checkpoint, and several runs side by side."""
 
+import shutil
 import signal
 import threading
 import time
@@ -66,6 +67,32 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, capsys):
   assert 'checkpoint 20 is damaged' in capsys.readouterr().out
 
 
+def test_a_run_that_goes_on_is_followed_to_its_new_end(tmp_path):
+  """Its old last checkpoint is not the end, whatever was said of it; and with fewer steps than it has, it is finished."""
+  train(configured(tmp_path, **(FOLLOWED | {'training_steps': 30})))
+  train(configured(tmp_path, **FOLLOWED))
+  assert len(follow(tmp_path)) == 6
+  train(configured(tmp_path, **(FOLLOWED | {'training_steps': 30})))
+  follow(tmp_path, eval__seed=3)
+
+
+def test_a_run_that_is_about_to_begin_is_waited_for(tmp_path):
+  threading.Timer(0.5, lambda: train(configured(tmp_path / 'run', **FOLLOWED))).start()
+  assert len(follow(tmp_path / 'run')) == 6
+
+
+def test_a_run_that_does_not_begin_is_not_waited_for_forever(tmp_path, monkeypatch):
+  monkeypatch.setattr(modes, 'PATIENCE', 0.2)
+  with pytest.raises(BadInput, match='no run is there'):
+    follow(tmp_path / 'run')
+
+
+def test_one_checkpoint_cannot_be_followed(tmp_path):
+  train(configured(tmp_path, **FOLLOWED))
+  with pytest.raises(BadInput, match='restore_path names checkpoint 20; give a run'):
+    follow(tmp_path, restore_path=str(tmp_path / 'checkpoints' / '20'))
+
+
 def test_a_signal_ends_it(tmp_path, monkeypatch):
   train(configured(tmp_path, **(FOLLOWED | {'training_steps': 30})))
   flag = modes.StopFlag()
@@ -73,6 +100,16 @@ def test_a_signal_ends_it(tmp_path, monkeypatch):
   monkeypatch.setattr(modes, 'StopFlag', lambda: flag)
   with pytest.raises(Stopped):
     follow(tmp_path)
+
+
+def test_names_may_have_commas(tmp_path):
+  """As those of the points of a sweep do."""
+  for name in ('n=1,seed=0', 'n=1,seed=1'):
+    train(configured(tmp_path / name, training_steps=20, final_eval=False))
+    modes.evaluate(Dummy, modes.evaluated_configs(configured(tmp_path / name, training_steps=20)), ('eval',))
+    assert steps(tmp_path / name) == [20]
+  compare(tmp_path, 'n=1,seed=0', 'n=1,seed=1/checkpoints/20')
+  assert list(Comparing.compared[0][2]) == ['n=1,seed=0', 'n=1,seed=1']
 
 
 class Comparing(Dummy):
@@ -109,7 +146,13 @@ def test_several_runs_are_evaluated_and_compared(two, capsys):
 
 def test_without_titles_models_are_called_by_their_folders_and_steps(two):
   compare(two, 'a', 'b', 'a/checkpoints/40')
-  assert list(Comparing.compared[0][2]) == ['a at step 60', 'b', 'a at step 40']
+  assert list(Comparing.compared[0][2]) == [str(two / 'a'), 'b', str(two / 'a/checkpoints/40')]
+  (two / 'c').mkdir()
+  shutil.copytree(two / 'a', two / 'c' / 'a')
+  compare(two, 'a', 'c/a')
+  assert list(Comparing.compared[0][2]) == [str(two / 'a'), str(two / 'c' / 'a')]
+  compare(two, 'a', 'b', eval_checkpoints='all')
+  assert list(Comparing.compared[0][2]) == [f'{run} at step {step}' for run, step in (('a', 40), ('a', 60), ('b', 20), ('b', 40))]
   compare(two, 'a')
   assert Comparing.compared == []
 
@@ -117,7 +160,12 @@ def test_without_titles_models_are_called_by_their_folders_and_steps(two):
 @pytest.mark.parametrize(
   ('names', 'fields', 'told'),
   [
-    (['a', 'b'], {'eval__titles': 'one'}, r"eval.titles is 'one', for 2 run\(s\) in restore_path; give one for each, or none"),
+    (
+      ['a', 'b'],
+      {'eval__titles': 'one'},
+      r"eval.titles is 'one', for 2 run\(s\) in restore_path; give each one of its own, or none at all",
+    ),
+    (['a', 'b'], {'eval__titles': 'A, A'}, r"eval.titles is 'A, A', for 2 run"),
     (['a', 'c'], {}, r'c: no run is there'),
     (['a', 'b'], {'eval_checkpoints': '60'}, 'b: there is no checkpoint 60'),
   ],

@@ -66,7 +66,11 @@ def test_same_command_finds_the_run_finished(command):
   [
     (['--config.model.rate=-1'], 2, 'model.rate is -1.0; allowed are numbers above 0'),
     (['--jaxline_mode=eval_thrice'], 2, "--jaxline_mode: there is no 'eval_thrice' (did you mean 'eval_twice'?)"),
-    (['--jaxline_mode=eval', '--config.model.rate=2'], 2, '--config.model.rate: an evaluated run keeps its own config'),
+    (
+      ['--jaxline_mode=eval', '--config.model.rate=2'],
+      2,
+      '--config.model.rate (0.1 there, 2.0 here): an evaluated run keeps its own config',
+    ),
     (['--config.random_seed=1'], 2, 'random_seed (0 there, 1 here)'),
     (['--config.training_steps=60', '--config.model.bad_loss_at=50'], 2, 'model.bad_loss_at (0 there, 50 here)'),
   ],
