@@ -88,7 +88,7 @@ def row(name: str, result: dict) -> str:
     name,
     f'`{COMMANDS[name]}`',
     result['seconds'],
-    result['cpu_seconds'],
+    result.get('cpu_seconds', ''),
     pair('nats'),
     f'{best} {result["nats_" + best]:.3f}',
     pair(above),
