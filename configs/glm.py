@@ -9,7 +9,7 @@ Presets are the single families and `joint`; any subset is `--config.task.famili
 The question is that of "Expanding the GLM Toolkit for Transformers as Statisticians": does a GPT-2 style transformer learn
 generalized linear models in context, and tell Poisson from negative binomial by dispersion? `quick` keeps the question and
 the number of linear predictors near 1, and reads one token per pair, which learns far faster: it closes .97 to .99 of the gap
-from the naive mean to Bayes in 3,000 steps, two to four minutes on two cores (the README's tables, by `benchmarks/results.py`).
+from the naive mean to Bayes in 3,000 steps, some 200 seconds of one core (the README's tables, by `benchmarks/results.py`).
 
 `paper` is the published size: 12 layers of width 256 over x and y tokens in turn, K = 40, D = 10, scale .32, batch 256, Adam at
 2.5e-4 for 12,000 steps of one family or 100,000 of both. Its experiments, one command each:

@@ -89,10 +89,6 @@ def check_base_config(config: ConfigDict) -> None:
   Raises:
     BadInput: naming the field, what was given and what is allowed.
   """
-  if not config.one_off_evaluate and (',' in config.restore_path or config.eval_checkpoints != 'latest'):
-    raise BadInput(
-      f'one_off_evaluate is False, which follows one run from checkpoint to checkpoint; restore_path is {config.restore_path!r} and eval_checkpoints {config.eval_checkpoints!r}: leave out the latter, and follow other runs with commands of their own'
-    )
   interval(config.save_checkpoint_interval)
   keep_rule(config.keep_checkpoints)
   for field in ('training_steps', 'log_train_data_interval', 'eval_interval'):

@@ -93,14 +93,14 @@ def evaluated_configs(config: ConfigDict) -> list[ConfigDict]:
   Raises:
     BadInput: if there is no run, or it cannot be followed.
   """
-  configs = []
-  for run, step, _ in evaluated_runs(config):
-    if not config.one_off_evaluate:
-      if step:
-        raise BadInput(
-          f'one_off_evaluate is False and restore_path names checkpoint {step}; give a run, whose checkpoints are followed'
-        )
-      _await(run)
+  configs, runs = [], evaluated_runs(config)
+  if not config.one_off_evaluate:
+    if len(runs) > 1 or runs[0].step or config.eval_checkpoints != 'latest':
+      raise BadInput(
+        f'one_off_evaluate is False, which follows one run from checkpoint to checkpoint; restore_path is {config.restore_path!r} and eval_checkpoints {config.eval_checkpoints!r}: give one run, and no checkpoints'
+      )
+    _await(runs[0].run)
+  for run, *_ in runs:
     merged = read_config(run)
     for field in EVALUATION_FIELDS:
       merged[field] = config[field]

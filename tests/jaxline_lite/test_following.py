@@ -89,7 +89,7 @@ def test_a_run_that_does_not_begin_is_not_waited_for_forever(tmp_path, monkeypat
 
 def test_one_checkpoint_cannot_be_followed(tmp_path):
   train(configured(tmp_path, **FOLLOWED))
-  with pytest.raises(BadInput, match='restore_path names checkpoint 20; give a run'):
+  with pytest.raises(BadInput, match=r'follows one run .*; restore_path is .*20.*give one run, and no checkpoints'):
     follow(tmp_path, restore_path=str(tmp_path / 'checkpoints' / '20'))
 
 
@@ -108,6 +108,7 @@ def test_names_may_have_commas(tmp_path):
     train(configured(tmp_path / name, training_steps=20, final_eval=False))
     modes.evaluate(Dummy, modes.evaluated_configs(configured(tmp_path / name, training_steps=20)), ('eval',))
     assert steps(tmp_path / name) == [20]
+  assert len(follow(tmp_path / 'none', restore_path=str(tmp_path / 'n=1,seed=0'), eval__seed=2)) == 1
   compare(tmp_path, 'n=1,seed=0', 'n=1,seed=1/checkpoints/20')
   assert list(Comparing.compared[0][2]) == ['n=1,seed=0', 'n=1,seed=1']
 
