@@ -1,7 +1,6 @@
 """Wrong command lines end in one line that names what is wrong, with exit status 2, and leave nothing behind."""
 
-import concurrent.futures
-import os
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -94,29 +93,52 @@ WRONG = {
 }  # fmt: skip
 
 
+# runs run.py for each command line in a fork of one process, which has imported what takes seconds
+FORKS = """
+import json, os, runpy, sys, traceback
+import icljax.experiment, jaxline_lite.train
+for number, (arguments, out) in enumerate(json.load(sys.stdin)):
+  if not os.fork():
+    for stream in (1, 2):
+      os.dup2(os.open(out + str(stream), os.O_WRONLY | os.O_CREAT), stream)
+    sys.argv = ['run.py', *arguments]
+    status = 1
+    try:
+      runpy.run_path('run.py', run_name='__main__')
+    except SystemExit as end:
+      status = end.code
+    except BaseException:
+      traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # without a second for tidying up
+  print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
 @pytest.fixture(scope='module')
 def outcomes(tmp_path_factory):
-  """What each command line of the table, all run side by side, printed and left in its run folder."""
+  """What each command line of the table printed and left in its run folder."""
   tmp = tmp_path_factory.mktemp('command_line')
   (tmp / 'broken.py').write_text('def get_config():\n  return (\n')
   (tmp / 'failing.py').write_text("raise OSError('one line\\nand another')\n")
   (tmp / 'trained').mkdir()
   claim(tmp / 'trained', glm.get_config())
-  environment = os.environ | {'XLA_FLAGS': '--xla_force_host_platform_device_count=4'}
-
-  def run(item):
-    number, (what, (arguments, _)) = item
-    folder = tmp / f'run{number}'
+  commands = []
+  for number, (arguments, _) in enumerate(WRONG.values()):
     arguments = [argument.format(tmp=tmp) for argument in arguments]
     if arguments and not any('checkpoint_dir' in argument for argument in arguments):
-      arguments.append(f'--config.checkpoint_dir={folder}')
-    done = subprocess.run(
-      [sys.executable, 'run.py', *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
-    )
-    return what, (done, tmp, folder)
-
-  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    return dict(pool.map(run, enumerate(WRONG.items())))
+      arguments.append(f'--config.checkpoint_dir={tmp}/run{number}')
+    commands.append((arguments, f'{tmp}/printed{number}_'))
+  done = subprocess.run(
+    [sys.executable, '-c', FORKS], cwd=ROOT, input=json.dumps(commands), capture_output=True, text=True, timeout=300
+  )
+  assert done.returncode == 0, done.stderr
+  ended = {}
+  for number, (what, status) in enumerate(zip(WRONG, map(int, done.stdout.split()), strict=True)):
+    printed = [Path(f'{tmp}/printed{number}_{stream}').read_text() for stream in (1, 2)]
+    ended[what] = subprocess.CompletedProcess(commands[number][0], status, *printed), tmp, tmp / f'run{number}'
+  return ended
 
 
 @pytest.mark.parametrize('what', WRONG)
@@ -135,6 +157,15 @@ def test_a_wrong_command_line_ends_in_one_line(outcomes, what):
 def test_a_refused_evaluation_leaves_the_run_as_it_was(outcomes):
   tmp = outcomes['an eval mode'][1]
   assert [path.name for path in (tmp / 'trained').rglob('*')] == ['config.json']
+
+
+def test_a_process_of_its_own_says_nothing_else(tmp_path):
+  """Nor do the things that it imports."""
+  arguments = [GLM, '--config.training.batch_size=30', f'--config.checkpoint_dir={tmp_path}']
+  done = subprocess.run([sys.executable, 'run.py', *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300)
+  assert (done.returncode, done.stdout) == (2, '')
+  assert done.stderr.startswith('training.batch_size is 30')
+  assert done.stderr.count('\n') == 1
 
 
 def test_help_is_a_page_of_usage():
