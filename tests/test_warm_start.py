@@ -24,7 +24,7 @@ def poisson(request, tmp_path_factory):
   return modes.train(lambda config: Experiment(config, jax.devices()[:1]), config), request.param
 
 
-LEARNING = {'training_steps': 200, 'optimizer__learning_rate': 5e-3}
+LEARNING = {'training_steps': 200, 'optimizer__learning_rate': 5e-3, 'optimizer__schedule': 'constant'}
 
 
 def scores(config, params):
@@ -55,7 +55,7 @@ def test_a_joint_model_starts_at_the_poisson_runs_loss(poisson, tmp_path):
 def test_a_resumed_run_does_not_start_again(poisson, tmp_path):
   """Only the first command of a run reads `init_from`: its source may be gone by then."""
   run, head = poisson
-  config = tiny(tmp_path / 'joint', task__families='poisson,neg_binomial', model__head=head, init_from=str(run), final_eval=False)
+  config = tiny(tmp_path / 'next', task__families='poisson', model__head=head, init_from=str(run), final_eval=False)
   begun = []
 
   class Counting(Experiment):
@@ -84,7 +84,7 @@ def test_a_run_records_the_checkpoint_that_it_started_from(poisson, tmp_path):
   """Also if the source has a newer one by the time that the same command goes on."""
   run, head = poisson
   config = tiny(tmp_path / 'joint', model__head=head, init_from=str(run), task__families='poisson', training_steps=10)
-  config.final_eval = False
+  config.final_eval, config.optimizer.schedule = False, 'constant'
   make = lambda config: Experiment(config, jax.devices()[:1])
   modes.train(make, config)
   assert read_config(tmp_path / 'joint').init_from == str(run / 'checkpoints' / '200')
