@@ -1,15 +1,18 @@
 """The read-out tells what a model knows of the family, and teaches it nothing."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from icljax import build
-from icljax.base import READ_OUT, draw_batch, stream
+from icljax.base import READ_OUT
 from icljax.parameters import named
 from icljax.tasks.glm import GLM
 from jaxline_lite.devices import many_steps
 from tests.configs import tiny
+from tests.glms import draw_at
 
 JOINT = {
   'task__families': 'poisson,linear',
@@ -29,14 +32,23 @@ class Mislabelled(GLM):
     return episode.replace(task=episode.task.replace(family=(episode.task.family + self.flip) % 2))
 
 
+@functools.cache
+def program():
+  """All that both tests run."""
+  return jax.jit(many_steps(build.train_step(tiny(**JOINT)), 200))
+
+
+def train(count: int, flip: int):
+  """The parameters after so many steps, on the right labels or the wrong ones."""
+  config = tiny(**JOINT)
+  settings = build.settings(config)
+  task = Mislabelled(**vars(settings.task) | {'flip': jnp.int32(flip)})
+  return program()(settings.replace(task=task), build.init(config), jnp.int32(0), jnp.int32(count))[0].params
+
+
 def test_labels_do_not_reach_the_model():
   """With other labels only the read-out's own parameters are others, to the bit, clipping included."""
-  config = tiny(**JOINT)
-  settings, steps = build.settings(config), jax.jit(many_steps(build.train_step(config), 20))
-  params = []
-  for flip in (0, 1):
-    task = Mislabelled(**vars(settings.task) | {'flip': jnp.int32(flip)})
-    params.append(named(steps(settings.replace(task=task), build.init(config), jnp.int32(0), jnp.int32(20))[0].params))
+  params = [named(train(20, flip)) for flip in (0, 1)]
   for name, ours in params[0].items():
     if not name.startswith(READ_OUT):
       np.testing.assert_array_equal(params[1][name], ours, err_msg=name)
@@ -46,10 +58,8 @@ def test_labels_do_not_reach_the_model():
 def test_a_read_out_learns_what_is_plain_to_see():
   """Counts are whole numbers and a line's targets are not."""
   config = tiny(**JOINT)
-  steps = jax.jit(many_steps(build.train_step(config), 200))
-  params = steps(build.settings(config), build.init(config), jnp.int32(0), jnp.int32(200))[0].params
-  predictor = build.predictor(config, params)
-  episodes = draw_batch(build.task(config), stream(jnp.uint32(0), 'test'), 0, jnp.arange(512))
+  predictor = build.predictor(config, train(200, flip=0))
+  episodes = draw_at(build.task(config), jnp.arange(512))
   _, log_families = jax.jit(lambda p: p.outputs(episodes))(predictor)
   np.testing.assert_allclose(np.exp(log_families).sum(-1), 1, rtol=1e-5)
   hit = (np.asarray(log_families).argmax(-1) == np.asarray(episodes.task.family)[:, None]).mean(0)
