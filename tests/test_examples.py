@@ -14,10 +14,9 @@ from examples.own_family import TRIALS, Binomial
 from examples.own_metric import surprise
 from examples.own_model import MinGRU
 from examples.own_task import sparse
-from icljax.base import draw_batch, stream
 from jaxline_lite.files import read_lines
 from tests.configs import tiny
-from tests.glms import glm
+from tests.glms import draw_at, glm
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / 'examples').glob('*.py'))
@@ -70,14 +69,14 @@ def test_own_metric(tmp_path, capsys):
 
 
 def test_the_surprise_of_a_right_prediction_is_a_half():
-  episodes = draw_batch(glm('linear'), stream(jnp.uint32(0), 'test'), 0, jnp.arange(4_000))
+  episodes = draw_at(glm('linear'), jnp.arange(4_000))
   right = jax.vmap(lambda episode: surprise(episode.task.likelihood(episode.task.eta(episode.x)), episode))(episodes)
   assert np.abs(right.mean(0) - 0.5).max() < 4.5 * 0.5 / np.sqrt(4_000)
 
 
 def test_own_task_has_half_of_its_weights():
   task = sparse(glm('linear', dims=3, points=8))
-  episodes = draw_batch(task, stream(jnp.uint32(0), 'test'), 0, jnp.arange(4_000))
+  episodes = draw_at(task, jnp.arange(4_000))
   w = np.asarray(episodes.task.w)[:, 0]
   assert abs((w == 0).mean() - 0.5) < 4 * 0.5 / np.sqrt(w.size)
   noise = np.asarray(episodes.y) - 0.5 * np.einsum('bkd,bd->bk', episodes.x, w)
@@ -87,7 +86,7 @@ def test_own_task_has_half_of_its_weights():
 def test_own_tasks_references_are_exact():
   """Ridge against scikit-learn's, and Bayes by enumeration against every subset's evidence in float64."""
   task = sparse(glm('linear', dims=3, points=8))
-  episodes = draw_batch(task, stream(jnp.uint32(0), 'test'), 0, jnp.arange(3))
+  episodes = draw_at(task, jnp.arange(3))
   scores = {name: np.asarray(predictor.score(episodes)) for name, predictor in task.references().items()}
   for b in range(3):
     x, y = np.asarray(episodes.x[b], np.float64), np.asarray(episodes.y[b], np.float64)

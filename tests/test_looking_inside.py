@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from icljax import build
-from icljax.base import draw_batch, stream
 from icljax.parameters import parameter_table
 from icljax.predict import TrainedPredictor
 from tests.configs import tiny
+from tests.glms import draw_at
 
 
 @pytest.fixture(scope='module', params=['pairs', 'interleaved'])
 def looked_at(request):
   config = tiny(task__families='poisson,neg_binomial', model__layers=2, model__tokens=request.param)
   model = TrainedPredictor(config, 0, jax.tree.map(lambda leaf: 3 * leaf, build.init(config).params))
-  episodes = draw_batch(model.task, stream(jnp.uint32(0), 'test'), 0, jnp.arange(3))
+  episodes = draw_at(model.task, jnp.arange(3))
   return model, episodes, {'pairs': 6, 'interleaved': 12}[request.param]
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from icljax import build
-from icljax.base import draw_batch, stream
 from icljax.experiment import Experiment
 from icljax.models.transformer import Transformer
 from jaxline_lite import modes
 from tests.configs import tiny
+from tests.glms import draw_at
 
 
 def run(folder, **fields):
@@ -58,7 +58,7 @@ def test_bfloat16_is_near_and_parameters_stay_float32():
       state, metrics = step(build.settings(config), state, jnp.int32(t))
     assert np.isfinite(metrics['loss'])
     assert {leaf.dtype.name for leaf in jax.tree.leaves(state.params)} == {'float32'}
-    episodes = draw_batch(build.task(config), stream(jnp.uint32(0), 'test'), 0, jnp.arange(64))
+    episodes = draw_at(build.task(config), jnp.arange(64))
     scores[precision] = np.asarray(jax.jit(build.predictor(config, state.params).score)(episodes))
   difference = np.abs(scores['highest'] - scores['bfloat16'])
   assert 0 < difference.mean() < 0.05

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 import icljax
-from icljax.base import draw_batch, stream
 from jaxline_lite.errors import BadInput
 from jaxline_lite.files import read_lines
 from tests.configs import TINY, tiny
+from tests.glms import draw_at
 
 ROOT = Path(__file__).parent.parent
 JOINT = {
@@ -105,7 +105,7 @@ def test_checkpoints_can_be_chosen(run):
 def test_at_is_the_row_of_along(run):
   """On contexts of 0 to K - 1 pairs, on episodes of its own task."""
   model = icljax.load(run)
-  episodes = draw_batch(model.task, stream(jnp.uint32(1), 'test'), 0, jnp.arange(4))
+  episodes = draw_at(model.task, jnp.arange(4))
   ask = jax.jit(lambda found, y: (found.mean(), found.log_prob(y)))
   rows = ask(model.along(episodes), episodes.y)
   for k in range(6):

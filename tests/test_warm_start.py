@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from icljax import build
-from icljax.base import draw_batch, stream
 from icljax.experiment import Experiment
 from icljax.parameters import named
 from jaxline_lite import modes
@@ -14,6 +13,7 @@ from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
 from jaxline_lite.run_folder import claim, read_config
 from tests.configs import tiny
+from tests.glms import draw_at
 
 
 @pytest.fixture(scope='module', params=['mixture', 'eta'])
@@ -31,7 +31,7 @@ def scores(config, params):
   """Of the config's model, on poisson episodes."""
   task = build.eval_task(config, 'eval_poisson')
   task = task.replace(families=task.families[:1], only=None)  # poisson is the first
-  episodes = draw_batch(task, stream(jnp.uint32(0), 'test'), 0, jnp.arange(256))
+  episodes = draw_at(task, jnp.arange(256))
   return np.asarray(jax.jit(build.predictor(config, params).score)(episodes))
 
 

@@ -67,11 +67,11 @@ def test_attention_is_softmax_attention(key):
   """One block's attention against flax's own multi-head attention with the same weights."""
   transformer = Transformer(layers=1, heads=2, length=5, init_scale=0.5)
   tokens = jax.random.normal(key, (3, 5, 8))
-  variables = transformer.init(key, tokens)
+  variables = jax.jit(transformer.init)(key, tokens)
   block, embedded = variables['params']['block_0'], tokens + variables['params']['positions'][None]
   normed = nn.LayerNorm(epsilon=1e-5).apply({'params': block['norm_attention']}, embedded)
   kernels = jnp.moveaxis(block['attention']['qkv']['kernel'].reshape(8, 3, 2, 4), 1, 0)
-  theirs = nn.MultiHeadDotProductAttention(num_heads=2).apply(
+  theirs = jax.jit(nn.MultiHeadDotProductAttention(num_heads=2).apply)(
     {
       'params': {name: {'kernel': kernel, 'bias': jnp.zeros((2, 4))} for name, kernel in zip(('query', 'key', 'value'), kernels)}
       | {'out': {'kernel': block['attention_out']['kernel'].reshape(2, 4, 8), 'bias': jnp.zeros(8)}}
@@ -84,7 +84,7 @@ def test_attention_is_softmax_attention(key):
   expected = nn.LayerNorm(epsilon=1e-5).apply(
     {'params': variables['params']['norm']}, attended + hidden @ block['mlp_out']['kernel']
   )
-  np.testing.assert_allclose(transformer.apply(variables, tokens), expected, atol=2e-5)
+  np.testing.assert_allclose(jax.jit(transformer.apply)(variables, tokens), expected, atol=2e-5)
 
 
 def test_shorter_episodes_use_the_first_positions():
