@@ -138,7 +138,7 @@ def samples(family: str, count: int, repeats: int) -> None:
   """Prints the line of one family."""
   config = glm.get_config(f'{family},paper')
   task, episodes = problem(family, count)
-  normals = build.oracles(config, task).normals
+  normals = build.normals(config, task)
   along = lambda episode: prefixes(task.families[0], task, *episode, normals).effective
   run = jax.jit(lambda x, y: jax.lax.map(along, (x, y), batch_size=CHUNK))
   effective, seconds = timed(lambda: run(episodes.x, episodes.y), repeats)

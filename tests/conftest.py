@@ -1,16 +1,13 @@
 """Strict from the start: warnings are errors, silent rank promotion raises, and there are four devices."""
 
-import importlib.metadata
 import os
 import shutil
 import tempfile
 import zlib
 
-# Programs of tests run for milliseconds and compile for seconds: let XLA optimise them less, and emit them the plain way where
-# it still has that (jaxlib 0.12 has not, and ends a process that asks for it).
+# Programs of tests run for milliseconds and compile for seconds: let XLA optimise them less.
 os.environ['XLA_FLAGS'] = (
   '--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true'
-  + (' --xla_cpu_use_fusion_emitters=false' if importlib.metadata.version('jaxlib').startswith('0.10.') else '')
 )
 
 import jax
