@@ -19,17 +19,12 @@ GROWING = {
 STAGES = {0: (2, 4), 29: (2, 4), 30: (3, 7), 60: (4, 10), 90: (4, 10), 10_000: (4, 10)}  # step: dimensions, pairs
 
 
-@jax.jit
-def draw(task, step):
-  """64 episodes of a step."""
-  return draw_batch(task.at(step), stream(jnp.uint32(0), 'test'), step, jnp.arange(64))
-
-
 @pytest.mark.parametrize(('step', 'active'), STAGES.items())
 def test_masks_at_each_stage(step, active):
   dims, points = active
   task = build.task(tiny(**GROWING))
-  drawn, full = draw(task, jnp.int32(step)), draw(task.replace(curriculum=None), jnp.int32(step))
+  drawn = draw_batch(task.at(jnp.int32(step)), stream(jnp.uint32(0), 'test'), step, jnp.arange(64))
+  full = draw_batch(task.replace(curriculum=None), stream(jnp.uint32(0), 'test'), step, jnp.arange(64))
   np.testing.assert_array_equal(drawn.x[..., :dims], full.x[..., :dims])
   assert not drawn.x[..., dims:].any()
   np.testing.assert_array_equal(drawn.weight, np.broadcast_to(np.arange(10) < points, (64, 10)))
@@ -38,7 +33,7 @@ def test_masks_at_each_stage(step, active):
 def test_targets_are_drawn_from_the_dimensions_in_use():
   """Of a line with little noise: y is w.x over them."""
   task = build.task(tiny(**GROWING | {'task__families': 'linear', 'task__noise': 1e-3}))
-  drawn = draw(task, jnp.int32(30))
+  drawn = draw_batch(task.at(jnp.int32(30)), stream(jnp.uint32(0), 'test'), 30, jnp.arange(64))
   eta = np.clip(np.einsum('bkd,bd->bk', drawn.x[..., :3], drawn.task.w[:, 0, :3]) * 0.7, -4, 4)
   np.testing.assert_allclose(drawn.y, eta, atol=6e-3)
 
