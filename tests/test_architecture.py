@@ -16,7 +16,7 @@ from icljax.models import in_context
 ROOT = Path(__file__).parent.parent
 # Each imports only from lines above its own, or from its own package.
 LEVELS = [
-  {'likelihoods', 'schedules', 'parameters', 'own'},
+  {'likelihoods', 'schedules', 'parameters', 'own', 'images'},
   {'families', 'base', 'checks'},
   {'tasks', 'models', 'baselines', 'losses', 'optimizers', 'early_stopping', 'warm_start'},
   {'training', 'evaluation'},
@@ -97,6 +97,17 @@ def test_few_files_know_the_loop_or_read_configs():
 )
 def test_a_package_has_one_importer(package, only):
   assert importers(package) == only
+
+
+def test_images_know_no_jax_and_tfds_is_imported_late():
+  assert not [path for path in importers('jax') if path.startswith('icljax/images/')]
+  at_the_top = {
+    name for path in PRODUCT for node in tree(path).body if isinstance(node, ast.ImportFrom) for name in [node.module]
+  }
+  at_the_top |= {
+    alias.name for path in PRODUCT for node in tree(path).body if isinstance(node, ast.Import) for alias in node.names
+  }
+  assert not [name for name in at_the_top if (name or '').startswith('tensorflow_datasets')]
 
 
 def test_one_file_says_pmap():
