@@ -39,7 +39,7 @@ def find(split: str, checksum: str, manual_dir: str | None, downloads: Path) -> 
   return None
 
 
-def reachable(url: str, seconds: float = 10.0) -> bool:
+def reachable(url: str, seconds: float = 8.0) -> bool:
   """Whether there is something at an address; asked first because TFDS tries for minutes."""
   answers = []
 
