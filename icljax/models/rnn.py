@@ -1,0 +1,36 @@
+"""Recurrent sequence models, `[B, T, E] -> [B, T, E]`: what a transformer is compared with."""
+
+import flax.linen as nn
+from jax import Array
+
+
+class Recurrent(nn.Module):
+  """`layers` recurrent layers of the input's width, one on top of the other, each from a state of zeros."""
+
+  layers: int
+  heads: int  # they have none
+  length: int  # and read sequences of any length
+  precision: str | None = None
+
+  def cell(self, width: int, name: str) -> nn.RNNCellBase:
+    raise NotImplementedError
+
+  @nn.compact
+  def __call__(self, tokens: Array) -> Array:
+    for layer in range(self.layers):
+      tokens = nn.RNN(self.cell(tokens.shape[-1], f'block_{layer}'))(tokens)
+    return tokens
+
+
+class LSTM(Recurrent):
+  """Hochreiter & Schmidhuber 1997."""
+
+  def cell(self, width: int, name: str) -> nn.RNNCellBase:
+    return nn.OptimizedLSTMCell(width, name=name)
+
+
+class RNN(Recurrent):
+  """Elman 1990: h_t = tanh(W x_t + U h_{t-1} + b)."""
+
+  def cell(self, width: int, name: str) -> nn.RNNCellBase:
+    return nn.SimpleCell(width, name=name)
