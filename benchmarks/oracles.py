@@ -29,6 +29,7 @@ from icljax import build
 from icljax.base import Episode, draw_batch, stream
 from icljax.baselines import posterior
 from icljax.baselines.glm import CHUNK, prefixes
+from icljax.subjects.glm import normals
 from icljax.tasks.glm import GLM
 
 ADAM_LENGTH, ADAM_RATE = 20, 0.05
@@ -138,8 +139,8 @@ def samples(family: str, count: int, repeats: int) -> None:
   """Prints the line of one family."""
   config = glm.get_config(f'{family},paper')
   task, episodes = problem(family, count)
-  normals = build.normals(config, task)
-  along = lambda episode: prefixes(task.families[0], task, *episode, normals).effective
+  draws = normals(config, task)
+  along = lambda episode: prefixes(task.families[0], task, *episode, draws).effective
   run = jax.jit(lambda x, y: jax.lax.map(along, (x, y), batch_size=CHUNK))
   effective, seconds = timed(lambda: run(episodes.x, episodes.y), repeats)
   least = np.minimum(effective[:, :-1], effective[:, 1:])

@@ -51,10 +51,11 @@ class Ours:
     self.params = jax.tree.map(np.asarray, build.init(config).params)
     self.devices = devices.Devices(jax.local_devices()[:1])
     self.state, self.t = self.devices.replicate(build.init(config)), 0
+    self.numbers = self.devices.replicate(self.settings)
     self.steps = self.devices.pmap_steps(functools.partial(step, axis=devices.AXIS), MOST)
 
   def run(self, count: int) -> np.ndarray:
-    self.state, metrics = self.steps(self.settings, self.state, self.t, count)
+    self.state, metrics = self.steps(self.numbers, self.state, self.t, count)
     self.t += count
     return metrics['loss']
 

@@ -42,6 +42,7 @@ def get_config(words: str = '') -> ConfigDict:
   preset, size = base_config.read_words(words, ('joint', *FAMILIES), default='joint')
   paper = size == 'paper'
   config = base_config.get_base_config()
+  config.subject = 'glm'
   config.checkpoint_dir = base_config.run_folder('glm', preset, 'joint', size)
 
   config.task = ConfigDict()

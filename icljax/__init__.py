@@ -15,11 +15,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-  from icljax.predict import load
+  from icljax.predict.load import load
   from icljax.runs import compare, evaluate, metrics, train
 
 __all__ = ['compare', 'evaluate', 'load', 'metrics', 'train']
-_HOMES = {'load': 'icljax.predict'}  # the others are in icljax.runs
+_HOMES = {'load': 'icljax.predict.load'}  # the others are in icljax.runs
 
 
 def __getattr__(name: str):

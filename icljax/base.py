@@ -39,10 +39,22 @@ class Episode(struct.PyTreeNode):
 
 
 class Task(Protocol):
-  """A distribution over episodes: a pytree whose leaves are its numeric settings.
+  """A distribution over episodes: a pytree whose leaves are its numeric settings."""
 
-  A task may also have `references() -> dict[str, Predictor]`, by name, best first: what a model is measured against. Without
-  them it is taken for a generalized linear model, however its inputs are drawn.
+  def sample(self, key: Array) -> Episode:
+    """One episode. The key is consumed."""
+    ...
+
+  def at(self, step: Array) -> 'Task':
+    """The task of a training step: another one where there is a curriculum."""
+    ...
+
+
+class FamilyTask(Task, Protocol):
+  """A task whose targets are responses of known families.
+
+  It may also have `references() -> dict[str, Predictor]`, by name, best first: what a model is measured against. Without them
+  it is taken for a generalized linear model, however its inputs are drawn.
   """
 
   @property
@@ -73,14 +85,6 @@ class Task(Protocol):
     """What the families have besides eta, an `icljax.families.Dispersion`."""
     ...
 
-  def sample(self, key: Array) -> Episode:
-    """One episode. The key is consumed."""
-    ...
-
-  def at(self, step: Array) -> 'Task':
-    """The task of a training step: another one where there is a curriculum."""
-    ...
-
 
 class Predictor:
   """Reads episodes left to right and predicts each target from what stands before it.
@@ -96,9 +100,14 @@ class Predictor:
     """log p(y_k | x_k, the pairs before) of the episodes' own targets, `[B, K]`, in nats."""
     return score(self.along(episodes), episodes)
 
-  def score_and_side_loss(self, episodes: Episode) -> tuple[Array, Array]:
-    """`score`, and the loss of what is trained beside the model without reaching its parameters, `[]`."""
-    return self.score(episodes), jnp.float32(0)
+  def training_scores(self, episodes: Episode, axis: str | None) -> tuple[Array, Array, Any]:
+    """What a training step needs of a model.
+
+    `score`; the loss of what is trained beside the model without reaching its parameters, `[]`; and the model's next state,
+    None if it has none, by the whole batch if it is shared out over a mapped `axis`.
+    """
+    del axis
+    return self.score(episodes), jnp.float32(0), None
 
   def at(self, x_context: Array, y_context: Array, x_query: Array, task: Any = None) -> Likelihood:
     """The predictive distribution at queries `[Q, D]` after a context `[k, D]`, `[k]`: `[Q]`.

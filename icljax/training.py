@@ -16,11 +16,12 @@ from icljax.schedules import Numbers
 
 
 class TrainState(struct.PyTreeNode):
-  """All that training changes; `watch` where a run may stop early."""
+  """All that training changes; `watch` where a run may stop early, `model_state` where a model has averages of batch norm."""
 
   params: Any
   opt_state: optax.OptState
   watch: Watch | None = None
+  model_state: Any = None
 
 
 class Settings(struct.PyTreeNode):
@@ -31,12 +32,14 @@ class Settings(struct.PyTreeNode):
     optimizer: the optimizer's numbers.
     seed: the seed of initialisation and training data.
     stop: when to stop early, or None.
+    data: what episodes point to, such as drawings, or None.
   """
 
   task: Any
   optimizer: Numbers
   seed: Array
   stop: Rule | None = None
+  data: Any = None
 
 
 def of_model(gradient: Any) -> Any:
@@ -45,7 +48,7 @@ def of_model(gradient: Any) -> Any:
 
 
 def make_train_step(
-  predictor: Callable[[Any, Settings], Predictor],
+  predictor: Callable[[Any, Any, Settings], Predictor],
   make_optimizer: Callable[[Numbers], optax.GradientTransformation],
   batch_size: int,
   stops_early: bool = False,
@@ -53,7 +56,7 @@ def make_train_step(
   """The step (settings, state, t, axis=None) -> (state, metrics).
 
   Args:
-    predictor: (params, settings) -> the model as a predictor.
+    predictor: (params, model state, settings) -> the model as a predictor.
     make_optimizer: from the optimizer's numbers to the optimizer.
     batch_size: episodes of all devices together.
     stops_early: whether to watch the loss, by `settings.stop` and in `state.watch`; the metrics then have `stopped`.
@@ -66,15 +69,16 @@ def make_train_step(
     episodes = draw_batch(settings.task.at(t), stream(settings.seed, 'train'), t, jnp.arange(batch_size), axis)
 
     def loss_of(params):
-      scores, beside = predictor(params, settings).score_and_side_loss(episodes)
+      scores, beside, model_state = predictor(params, state.model_state, settings).training_scores(episodes, axis)
       loss = losses.nats(scores, episodes).mean()
-      return loss + beside, loss
+      return loss + beside, (loss, model_state)
 
-    gradient, loss = jax.grad(loss_of, has_aux=True)(state.params)
+    gradient, (loss, model_state) = jax.grad(loss_of, has_aux=True)(state.params)
     if axis is not None:
       loss, gradient = jax.lax.pmean((loss, gradient), axis)
     updates, opt_state = make_optimizer(settings.optimizer).update(gradient, state.opt_state, state.params)
     metrics = {'loss': loss, 'gradient_norm': optax.tree.norm(of_model(gradient))}
-    return state.replace(params=optax.apply_updates(state.params, updates), opt_state=opt_state), metrics
+    params = optax.apply_updates(state.params, updates)
+    return state.replace(params=params, opt_state=opt_state, model_state=model_state), metrics
 
   return stopping(step) if stops_early else step

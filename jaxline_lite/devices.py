@@ -69,11 +69,11 @@ class Devices:
     return jax.tree.map(lambda leaf: jax.device_put(copies(leaf), sharding), tree)
 
   def pmap_steps(self, step: Callable, most: int) -> Callable[[Any, Any, int, int], tuple[Any, Metrics]]:
-    """Steps on all devices: (settings, replicated state, first, count) -> (state, metrics `[count]`).
+    """Steps on all devices: (settings, state, first, count) -> (state, metrics `[count]`), settings and state replicated.
 
     The state that goes in is donated. `step` finds its place among the devices, and averages, by the axis name `AXIS`.
     """
-    program = jax.pmap(many_steps(step, most), AXIS, in_axes=(None, 0, None, None), donate_argnums=1, devices=self.devices)
+    program = jax.pmap(many_steps(step, most), AXIS, in_axes=(0, 0, None, None), donate_argnums=1, devices=self.devices)
 
     def run(settings, state, first, count):
       if count > most:

@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 
 from configs import glm as glm_config
-from icljax import build, checks, optimizers, schedules
+from icljax import build, experiment, optimizers, schedules
+from icljax.checks import config as shared
+from icljax.checks import glm as glm_checks
+from icljax.checks import omniglot as omniglot_checks
 from icljax.families import families
-from icljax.models import in_context
+from icljax.models import in_context, transformer
+from icljax.predict import load
+from icljax.subjects import sequence
+from icljax.tasks import drawings, omniglot
 
 ROOT = Path(__file__).parent.parent
 # Each imports only from lines above its own, or from its own package.
@@ -19,7 +25,7 @@ LEVELS = [
   {'likelihoods', 'schedules', 'parameters', 'own', 'images'},
   {'families', 'base', 'checks'},
   {'tasks', 'models', 'baselines', 'losses', 'optimizers', 'early_stopping', 'warm_start'},
-  {'training', 'evaluation'},
+  {'training', 'evaluation', 'subjects'},
   {'build', 'plots'},
   {'predict', 'outcomes'},
   {'experiment', 'sweep', 'report'},
@@ -27,8 +33,8 @@ LEVELS = [
   {'__init__'},
 ]
 LEVEL = {part: i for i, level in enumerate(LEVELS) for part in level}
-KNOWS_THE_LOOP = {'predict', 'experiment', 'sweep', 'report', 'runs'}
-READS_CONFIGS = {'build', 'checks'} | KNOWS_THE_LOOP
+KNOWS_THE_LOOP = {'predict', 'outcomes', 'experiment', 'sweep', 'report', 'runs'}
+READS_CONFIGS = {'build', 'checks', 'subjects'} | KNOWS_THE_LOOP
 
 
 @functools.cache
@@ -89,7 +95,7 @@ def test_few_files_know_the_loop_or_read_configs():
 @pytest.mark.parametrize(
   ('package', 'only'),
   [
-    ('matplotlib', {'icljax/plots.py'}),
+    ('matplotlib', {'icljax/plots/figures.py'}),
     ('orbax', {'jaxline_lite/checkpoint.py'}),
     ('absl', {'jaxline_lite/command_line.py'}),
     ('tqdm', {'jaxline_lite/writers.py'}),
@@ -131,7 +137,7 @@ def test_files_and_functions_stay_short(path):
 
 def test_a_command_line_is_checked_without_jax():
   code = (
-    'import sys, icljax, icljax.checks, jaxline_lite.platform; from configs import glm; icljax.checks.check(glm.get_config());'
+    'import sys, icljax, icljax.checks, jaxline_lite.platform; from configs import glm, omniglot; icljax.checks.check(glm.get_config()); icljax.checks.check(omniglot.get_config());'
     'print(*{"jax", "flax", "optax", "orbax", "matplotlib", "pandas", "tensorflow"} & set(sys.modules))'
   )
   done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -139,9 +145,15 @@ def test_a_command_line_is_checked_without_jax():
 
 
 def test_names_that_configs_may_use_are_those_of_the_code():
-  assert set(checks.FAMILIES) == set(families(2)) == set(glm_config.FAMILIES)
-  assert set(checks.SCHEDULES) == set(schedules.SCHEDULES)
-  assert set(checks.OPTIMIZERS) == set(optimizers.OPTIMIZERS)
-  assert set(checks.SEQUENCES) == set(build.SEQUENCES)
-  assert set(checks.TOKENS) == set(in_context.TOKENS)
-  assert set(checks.PRECISIONS) == {*build.PRECISION, 'auto'}
+  assert set(shared.SUBJECTS) == set(build.SUBJECTS) == set(experiment.OUTCOMES) == set(load.TRAINED)
+  assert set(shared.SCHEDULES) == set(schedules.SCHEDULES)
+  assert set(shared.OPTIMIZERS) == set(optimizers.OPTIMIZERS)
+  assert set(shared.SEQUENCES) == set(sequence.SEQUENCES)
+  assert set(shared.PRECISIONS) == {*sequence.PRECISION, 'auto'}
+  assert set(glm_checks.FAMILIES) == set(families(2)) == set(glm_config.FAMILIES)
+  assert set(glm_checks.TOKENS) == set(in_context.TOKENS)
+  assert set(omniglot_checks.SEQUENCES) == set(omniglot.SEQUENCES)
+  assert omniglot_checks.NON_BURSTY == omniglot.NON_BURSTY
+  assert omniglot_checks.POSITIONS == transformer.POSITIONS
+  assert set(omniglot_checks.INITS) == set(transformer.INITS)
+  assert omniglot_checks.VARIANTS == drawings.VARIANTS

@@ -12,6 +12,7 @@ from configs import glm
 from icljax import build, checks
 from icljax.baselines.glm import ORACLES
 from icljax.evaluation import glm as evaluation
+from icljax.subjects.glm import normals
 from jaxline_lite.base_config import SIZES, check_base_config
 from jaxline_lite.errors import BadInput
 
@@ -58,7 +59,7 @@ def test_the_published_setting_makes_a_step_and_an_evaluation(preset):
 
   def evaluate(params, seed, indices):
     model = evaluation.model_scores(build.predictor(config, params), task, seed, indices, None, {})
-    return model | evaluation.reference_scores(task, build.normals(config, task), seed, indices)
+    return model | evaluation.reference_scores(task, normals(config, task), seed, indices)
 
   scores = jax.eval_shape(evaluate, state.params, jnp.uint32(0), jnp.arange(config.eval.batch_size))
   assert {scores[name].shape for name in ('model', *ORACLES, 'effective')} == {(500, 40)}

@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from icljax import outcomes, plots
 from icljax.baselines.glm import ORACLES
 from icljax.evaluation import glm as evaluation
 from icljax.evaluation.paired import aligned, mean_and_error, share_of_gap, shown_positions, table
+from icljax.outcomes import curves as outcomes
+from icljax.plots import glm as plots
 from tests.glms import glm
 
 N, K = 400, 12

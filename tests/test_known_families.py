@@ -5,9 +5,9 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 
-from icljax import outcomes
 from icljax.evaluation import families
 from icljax.evaluation.glm import Shown
+from icljax.outcomes import curves
 
 N, K, F = 20_000, 4, 3
 
@@ -63,10 +63,10 @@ def test_one_family_alone_is_not_called_calibrated(known):
 def test_the_picture_and_its_numbers_are_written(known, tmp_path):
   probabilities, true = known
   arrays = {'family/bayes': probabilities, 'family/read_out': probabilities, 'family': true}
-  outcomes.families(tmp_path, '', arrays, Shown(('a', 'b', 'c'), 1), 'title')
+  curves.families(tmp_path, '', arrays, Shown(('a', 'b', 'c'), 1), 'title')
   assert (tmp_path / 'families.png').stat().st_size > 5_000
   head, *rows = (tmp_path / 'families.csv').read_text().splitlines()
   assert head == 'who,k,accuracy,standard_error'
   assert [row.split(',')[:2] for row in rows] == [[who, str(k)] for who in ('bayes', 'read_out') for k in range(K)]
-  outcomes.families(tmp_path, '_alone', arrays, Shown(('a',), 1), 'title')
+  curves.families(tmp_path, '_alone', arrays, Shown(('a',), 1), 'title')
   assert not (tmp_path / 'families_alone.png').exists()

@@ -7,7 +7,7 @@ import pytest
 
 from icljax import build
 from icljax.parameters import parameter_table
-from icljax.predict import TrainedPredictor
+from icljax.predict.glm import TrainedPredictor
 from tests.configs import tiny
 from tests.glms import draw_at
 
@@ -15,7 +15,7 @@ from tests.glms import draw_at
 @pytest.fixture(scope='module', params=['pairs', 'interleaved'])
 def looked_at(request):
   config = tiny(task__families='poisson,neg_binomial', model__layers=2, model__tokens=request.param)
-  model = TrainedPredictor(config, 0, jax.tree.map(lambda leaf: 3 * leaf, build.init(config).params))
+  model = TrainedPredictor(config, 0, jax.tree.map(lambda leaf: 3 * leaf, build.init(config)))
   episodes = draw_at(model.task, jnp.arange(3))
   return model, episodes, {'pairs': 6, 'interleaved': 12}[request.param]
 

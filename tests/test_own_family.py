@@ -62,7 +62,7 @@ def test_its_likelihood_is_scipys(key):
 
 def test_a_model_of_it_learns_and_stands_where_it_should_among_its_oracles():
   """After 20 steps: better than at the start and than knowing nothing, worse than the exact posterior."""
-  predictor = lambda params, settings: ModelPredictor(params, settings.task.dispersion, MODEL)
+  predictor = lambda params, _, settings: ModelPredictor(params, settings.task.dispersion, MODEL)
   numbers = {'learning_rate': jnp.float32(1e-2), 'clip_norm': jnp.float32(1.0)}
   settings = Settings(TASK, numbers, jnp.uint32(0))
   make_optimizer = clipped(optimizers.adam, schedules.constant)
@@ -76,7 +76,7 @@ def test_a_model_of_it_learns_and_stands_where_it_should_among_its_oracles():
   @jax.jit
   def scores(params):
     episodes = draw_batch(TASK, stream(jnp.uint32(0), 'eval'), 0, jnp.arange(400))
-    return {'model': predictor(params, settings).score(episodes)} | Oracles(TASK, normals).score(episodes)
+    return {'model': predictor(params, None, settings).score(episodes)} | Oracles(TASK, normals).score(episodes)
 
   normals = jnp.asarray(sobol_normals(64, 2))
   first = state = start()

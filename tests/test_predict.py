@@ -10,7 +10,9 @@ import icljax
 from icljax import build
 from icljax.base import Episode
 from icljax.experiment import Experiment
-from icljax.predict import QUERIES, TrainedPredictor
+from icljax.predict.glm import TrainedPredictor
+from icljax.predict.trained import QUERIES
+from icljax.training import TrainState
 from jaxline_lite import modes
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
@@ -62,7 +64,7 @@ def test_the_answer_at_a_context_is_the_row_of_the_episode(mixture):
 
 
 def test_one_program_serves_every_context_and_number_of_queries(mixture):
-  fresh = TrainedPredictor(mixture.config, mixture.step, mixture._model.params)
+  fresh = TrainedPredictor(mixture.config, mixture.step, TrainState(mixture.params, ()))
   for k in range(K):
     fresh.at(X[:k], Y[:k], X[k:])
   assert fresh._along._cache_size() == 1

@@ -30,9 +30,9 @@ def program(on: int):
 def run(config, on: int, pieces: list[int]):
   """The state and losses after pieces of so many steps on so many devices."""
   steps, machines = program(on)
-  state, first, losses = machines.replicate(build.init(config)), 0, []
+  settings, state, first, losses = machines.replicate(build.settings(config)), machines.replicate(build.init(config)), 0, []
   for count in pieces:
-    state, metrics = steps(build.settings(config), state, first, count)
+    state, metrics = steps(settings, state, first, count)
     first += count
     losses.append(metrics['loss'])
   return devices.unreplicate(state), np.concatenate(losses)
@@ -102,7 +102,7 @@ def line(config):
   settings = build.settings(config)
   optimizer = clipped(optimizers.adam, schedules.constant)
   state = TrainState(jnp.zeros(2), optimizer(settings.optimizer).init(jnp.zeros(2)))
-  return make_train_step(lambda params, _: Line(params), optimizer, 16), settings, state
+  return make_train_step(lambda params, *_: Line(params), optimizer, 16), settings, state
 
 
 def test_pmap_is_jit_of_shard_map(line):
@@ -114,7 +114,7 @@ def test_pmap_is_jit_of_shard_map(line):
   sharded = jax.jit(jax.shard_map(body, mesh=mesh, in_specs=PartitionSpec(), out_specs=PartitionSpec(), check_vma=False))
   expected, metrics = sharded(settings, state)
   machines = devices.Devices()
-  ours, ours_metrics = machines.pmap_steps(step, 10)(settings, machines.replicate(state), 0, 10)
+  ours, ours_metrics = machines.pmap_steps(step, 10)(machines.replicate(settings), machines.replicate(state), 0, 10)
   chex.assert_trees_all_equal(devices.unreplicate(ours), jax.device_get(expected))
   np.testing.assert_array_equal(ours_metrics['loss'], metrics['loss'])
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from icljax.base import Episode, Task, score
+from icljax.base import Episode, FamilyTask, score
 from icljax.baselines.glm import ORACLES, Oracles
 from icljax.evaluation import families
 from icljax.evaluation.paired import aligned, episodes, mean_and_error, share_of_gap, shown_positions, table
@@ -22,7 +22,7 @@ Metric = Callable[[Likelihood, Episode], Array]  # of one episode: the predictio
 
 
 def model_scores(
-  predictor: ModelPredictor, task: Task, seed: Array, indices: Array, axis: str | None, metrics: Mapping[str, Metric]
+  predictor: ModelPredictor, task: FamilyTask, seed: Array, indices: Array, axis: str | None, metrics: Mapping[str, Metric]
 ) -> dict[str, Array]:
   """What a model says of (this device's share of) evaluation episodes.
 
@@ -42,7 +42,7 @@ def model_scores(
   return found
 
 
-def reference_scores(task: Task, normals: Array, seed: Array, indices: Array, axis: str | None = None) -> dict[str, Array]:
+def reference_scores(task: FamilyTask, normals: Array, seed: Array, indices: Array, axis: str | None = None) -> dict[str, Array]:
   """Log-probabilities by each reference `[B, K]`; of a GLM what `Oracles.score` tells, and each episode's `family` `[B]`."""
   drawn = episodes(task, seed, indices, axis)
   if (references := getattr(task, 'references', None)) is not None:

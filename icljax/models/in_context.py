@@ -70,6 +70,16 @@ class InContextModel(nn.Module):
     return jax.tree.map(lambda leaf: leaf.reshape(batch, pairs, *leaf.shape[1:]), outputs)
 
 
+def by_name(intermediates: Any, batch: int) -> dict[str, Array]:
+  """What flax kept of a pass over a batch, by path; flat tokens `[B*T, E]` as `[B, T, E]`."""
+  found = {}
+  for path, calls in traverse_util.flatten_dict(intermediates).items():
+    name, value = '/'.join(part for part in path if part != '__call__'), cast(Any, calls)[0]
+    if name and isinstance(value, Array):  # models and heads may give distributions
+      found[name] = value.reshape(batch, -1, value.shape[-1]) if value.ndim == 2 else value
+  return found
+
+
 class ModelPredictor(Predictor, struct.PyTreeNode):
   """A model with its parameters; `dispersion` is that of the task it was trained on."""
 
@@ -90,17 +100,12 @@ class ModelPredictor(Predictor, struct.PyTreeNode):
     _, kept = self.model.apply(
       {'params': self.params}, x, y, self.dispersion, capture_intermediates=True, mutable=['intermediates']
     )
-    found = {}
-    for path, calls in traverse_util.flatten_dict(cast(Any, kept)['intermediates']).items():
-      name, value = '/'.join(part for part in path if part != '__call__'), cast(Any, calls)[0]
-      if name and isinstance(value, Array):  # the model and its head give distributions
-        found[name] = value.reshape(len(x), -1, value.shape[-1]) if value.ndim == 2 else value
-    return found
+    return by_name(cast(Any, kept)['intermediates'], len(x))
 
-  def score_and_side_loss(self, episodes: Episode) -> tuple[Array, Array]:
+  def training_scores(self, episodes: Episode, axis: str | None) -> tuple[Array, Array, None]:
     """The side loss is the read-out's: nats for the family of an episode, a weighted mean over positions."""
     predicted, log_families = self.outputs(episodes)
     if log_families is None:
-      return score(predicted, episodes), jnp.float32(0)
+      return score(predicted, episodes), jnp.float32(0), None
     true = jnp.take_along_axis(log_families, episodes.task.family[:, None, None], axis=-1)
-    return score(predicted, episodes), -(true[..., 0] * episodes.weight).sum() / episodes.weight.sum()
+    return score(predicted, episodes), -(true[..., 0] * episodes.weight).sum() / episodes.weight.sum(), None

@@ -1,5 +1,7 @@
 """Recurrent sequence models, `[B, T, E] -> [B, T, E]`: what a transformer is compared with."""
 
+from typing import cast
+
 import flax.linen as nn
 from jax import Array
 
@@ -18,7 +20,8 @@ class Recurrent(nn.Module):
   @nn.compact
   def __call__(self, tokens: Array) -> Array:
     for layer in range(self.layers):
-      tokens = nn.RNN(self.cell(tokens.shape[-1], f'block_{layer}'))(tokens)
+      over_time = nn.RNN(self.cell(tokens.shape[-1], f'block_{layer}'), name=f'over_time_{layer}')
+      tokens = cast(Array, over_time(tokens))
     return tokens
 
 

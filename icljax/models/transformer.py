@@ -5,6 +5,7 @@ Tokens stay flat, `[B*T, E]`, from layer to layer and are unfolded only around a
 At precision 'bfloat16' matrix products are; the stream, norms and softmax stay float32, as do the parameters.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -13,6 +14,15 @@ import jax.numpy as jnp
 from jax import Array
 
 MASKED = -1e9  # added to the logits of tokens that may not be seen
+ROTARY_BASE = 1e4
+SINUSOIDAL_BASE = 30.0
+POSITIONS = ('learned', 'sinusoidal', 'rotary')
+FAN_IN = nn.initializers.variance_scaling(1.0, 'fan_in', 'truncated_normal')
+# How kernels start: (layers) -> (those that read the stream, those that write to it).
+INITS: dict[str, Callable[[int], tuple[Any, Any]]] = {
+  'gpt2': lambda layers: (nn.initializers.normal(0.02), nn.initializers.normal(0.02 / (2 * layers) ** 0.5)),
+  'fan_in': lambda layers: (FAN_IN, FAN_IN),
+}
 
 
 def dtype_of(precision: str | None) -> Any:
@@ -20,21 +30,39 @@ def dtype_of(precision: str | None) -> Any:
   return jnp.bfloat16 if precision == 'bfloat16' else None
 
 
+def rotated(x: Array) -> Array:
+  """Queries or keys `[..., T, E]` with each pair (i, i + E/2) turned by its position's angle (Su et al. 2021, eq. 34)."""
+  half = x.shape[-1] // 2
+  angles = jnp.arange(x.shape[-2])[:, None] * ROTARY_BASE ** (-jnp.arange(half) / half)[None]
+  cos, sin = (jnp.expand_dims(turn(angles), range(x.ndim - 2)) for turn in (jnp.cos, jnp.sin))
+  first, second = x[..., :half], x[..., half:]
+  return jnp.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
+
+
+def sinusoids(length: int, width: int) -> Array:
+  """`[length, width]`: sines, then cosines, of positions at frequencies 30^(-2i/width) (as in the code of Chan et al. 2022)."""
+  angles = jnp.arange(length)[:, None] * SINUSOIDAL_BASE ** (-jnp.arange(0, width, 2) / width)[None]
+  return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=1)[:, :width]
+
+
 class Attention(nn.Module):
   """Causal self-attention over flat tokens `[B*T, E]`. Its `weights` `[B, H, T, T]` can be looked at."""
 
   heads: int
   tokens: int
-  init_scale: float
+  kernel_init: Any
+  rotary: bool = False
   precision: str | None = None
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     width = x.shape[-1]
-    normal, dtype = nn.initializers.normal(self.init_scale), dtype_of(self.precision)
-    qkv = nn.Dense(3 * width, kernel_init=normal, dtype=dtype, precision=self.precision, name='qkv')(x)
+    dtype = dtype_of(self.precision)
+    qkv = nn.Dense(3 * width, kernel_init=self.kernel_init, dtype=dtype, precision=self.precision, name='qkv')(x)
     qkv = qkv.reshape(-1, self.tokens, 3, self.heads, width // self.heads)
     q, k, v = jnp.moveaxis(qkv, (2, 3), (0, 2))  # three of [B, H, T, E/H]
+    if self.rotary:
+      q, k = rotated(q), rotated(k)
     later = jnp.triu(jnp.full((self.tokens, self.tokens), MASKED, x.dtype), k=1)
     logits = jnp.matmul(q * q.shape[-1] ** -0.5, k.swapaxes(-1, -2), precision=self.precision)
     weights = jax.nn.softmax(logits.astype(x.dtype) + later[None, None])
@@ -44,50 +72,62 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-  """Attention and MLP, each read through a layer norm and added to the stream `[B*T, E]`."""
+  """Attention and, with `mlp`, an MLP, each read through a layer norm and added to the stream `[B*T, E]`.
+
+  Attributes:
+    inits: of kernels that read the stream, and of those that write to it.
+  """
 
   heads: int
   tokens: int
-  init_scale: float
-  residual_scale: float
+  inits: tuple[Any, Any]
+  rotary: bool = False
+  mlp: bool = True
   precision: str | None = None
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    width = x.shape[-1]
-    dense = lambda features, scale, name: nn.Dense(
-      features,
-      kernel_init=nn.initializers.normal(scale),
-      dtype=dtype_of(self.precision),
-      precision=self.precision,
-      name=name,
+    width, (reads, writes) = x.shape[-1], self.inits
+    dense = lambda features, init, name: nn.Dense(
+      features, kernel_init=init, dtype=dtype_of(self.precision), precision=self.precision, name=name
     )
-    attended = Attention(self.heads, self.tokens, self.init_scale, self.precision, name='attention')(
+    attended = Attention(self.heads, self.tokens, reads, self.rotary, self.precision, name='attention')(
       nn.LayerNorm(epsilon=1e-5, name='norm_attention')(x)
     )
-    x = x + dense(width, self.residual_scale, 'attention_out')(attended)
-    hidden = dense(4 * width, self.init_scale, 'mlp_in')(nn.LayerNorm(epsilon=1e-5, name='norm_mlp')(x))
-    return x + dense(width, self.residual_scale, 'mlp_out')(nn.gelu(hidden))
+    x = x + dense(width, writes, 'attention_out')(attended)
+    if not self.mlp:
+      return x
+    hidden = dense(4 * width, reads, 'mlp_in')(nn.LayerNorm(epsilon=1e-5, name='norm_mlp')(x))
+    return x + dense(width, writes, 'mlp_out')(nn.gelu(hidden))
 
 
 class Transformer(nn.Module):
-  """`layers` blocks and a final layer norm, causal, with learned positions for up to `length` tokens.
+  """`layers` blocks and a final layer norm, causal, for up to `length` tokens.
 
-  Kernels are N(0, init_scale^2), those that write to the stream smaller by sqrt(2 * layers), as in GPT-2.
+  Attributes:
+    positions: 'learned', N(0, .02^2); 'sinusoidal'; or 'rotary', which turns queries and keys.
+    mlp: whether blocks have one; without, it is attention only.
+    start: 'gpt2', N(0, .02^2) and smaller by sqrt(2 * layers) where the stream is written; or 'fan_in', truncated normals of
+      variance 1 / inputs.
   """
 
   layers: int
   heads: int
   length: int
-  init_scale: float = 0.02
+  positions: str = 'learned'
+  mlp: bool = True
+  start: str = 'gpt2'
   precision: str | None = None
 
   @nn.compact
   def __call__(self, tokens: Array) -> Array:
     batch, length, width = tokens.shape
-    positions = self.param('positions', nn.initializers.normal(self.init_scale), (self.length, width))
-    x = (tokens + positions[None, :length]).reshape(batch * length, width)
-    residual_scale = self.init_scale / (2 * self.layers) ** 0.5
+    if self.positions == 'learned':
+      tokens += self.param('positions', nn.initializers.normal(0.02), (self.length, width))[None, :length]
+    elif self.positions == 'sinusoidal':
+      tokens += sinusoids(length, width)[None]
+    x = tokens.reshape(batch * length, width)
+    inits, rotary = INITS[self.start](self.layers), self.positions == 'rotary'
     for layer in range(self.layers):
-      x = Block(self.heads, length, self.init_scale, residual_scale, self.precision, name=f'block_{layer}')(x)
+      x = Block(self.heads, length, inits, rotary, self.mlp, self.precision, name=f'block_{layer}')(x)
     return nn.LayerNorm(epsilon=1e-5, name='norm')(x).reshape(batch, length, width)

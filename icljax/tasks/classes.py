@@ -62,12 +62,15 @@ class Table(struct.PyTreeNode):
   def _invert(self, kind: Array, mass: Array) -> Array:
     """The position in whose interval a mass `[...]` lies: bisection, without a copy of the row."""
     size = self.cumulative.shape[1]
-    low, high = jnp.zeros(mass.shape, jnp.int32), jnp.full(mass.shape, size - 1)
-    for _ in range(max(1, (size - 1).bit_length())):
+
+    def halve(_, interval):
+      low, high = interval
       middle = (low + high) // 2
       right = self.cumulative[kind, middle] <= mass
-      low, high = jnp.where(right, jnp.minimum(middle + 1, high), low), jnp.where(right, high, middle)
-    return low
+      return jnp.where(right, jnp.minimum(middle + 1, high), low), jnp.where(right, high, middle)
+
+    ends = jnp.zeros(mass.shape, jnp.int32), jnp.full(mass.shape, size - 1)
+    return jax.lax.fori_loop(0, max(1, (size - 1).bit_length()), halve, ends)[0]
 
   def draw(self, key: Array, kind: Array, without: Array | None = None, shape: tuple[int, ...] = ()) -> Array:
     """Independent positions of a kind, `shape`. The key is consumed.

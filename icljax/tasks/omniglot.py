@@ -1,8 +1,10 @@
 """Sequences of drawings and labels, the query last (Chan et al. 2022): pure functions of a key, in indices of drawings.
 
-An item of a sequence is a handle `[2]`, the class id and which of its drawings; images are looked up when a model reads them.
-A class that occurs several times in a sequence shows different drawings for as long as there are some.
+An item of a sequence is a handle `[3]`, the class id, which of its drawings, and a seed for noise; images are looked up when a
+model reads them. A class that occurs several times in a sequence shows different drawings for as long as there are some.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ from jax import Array
 
 from icljax.base import Episode
 from icljax.tasks.classes import KINDS, Pool, Table
+from icljax.tasks.drawings import noisy
 
 RARE, COMMON, ZIPFIAN, HOLDOUT = range(len(KINDS))
 # Sequences whose query is to be answered from the context, from the weights, or from either.
@@ -18,6 +21,9 @@ FEWSHOT = {f'fewshot_{name}': kind for kind, name in enumerate(KINDS)}
 NO_SUPPORT = {f'no_support_{name}': kind for kind, name in enumerate(KINDS) if name != 'holdout'}
 SEQUENCES = ('bursty', *NO_SUPPORT, *FEWSHOT, 'mixed', 'random')
 NON_BURSTY = ('zipfian', 'common_uniform', 'common_no_support')
+# Only evaluated: what a model believes of context and weights where they differ, and where only the weights can tell.
+PROBES = ('flip', 'iwl_context')
+LABELINGS = ('ordered', 'original', 'unfixed')
 
 
 class Burstiness(struct.PyTreeNode):
@@ -45,9 +51,14 @@ class Sequences(struct.PyTreeNode):
     pool: the classes.
     burstiness: of `bursty` sequences.
     fewshot: probability that a `mixed` sequence is a few-shot problem.
-    interim: loss weight of the labels before the query's, whose own is 1.
-    kind: one of `SEQUENCES`.
-    labels: how many labels each class owns, of which a sequence uses one: more than 1 is polysemy. Only rare classes own several.
+    interim: loss weight of the labels before the query's, whose own is 1; None if only that counts.
+    label_sets: labels of a few-shot problem, of whose rows one is drawn, `[R, ways]`.
+    noise: standard deviation of what is added to each number of an item; None for nothing.
+    kind: one of `SEQUENCES` or `PROBES`.
+    labelings: of rare and of common classes: 'ordered', their position in the pool; 'original', their class id; or 'unfixed',
+      drawn anew for each sequence from one of the `label_sets`, where the classes of a bursty problem have different ones.
+    labels: how many labels each class owns, of which a sequence uses one: more than 1 is polysemy. Only rare classes whose
+      labels are ordered own several.
     points: K, items of a sequence that is not a few-shot problem alone.
     shots, ways: of the few-shot problem.
     drawings: J, drawings of a class.
@@ -58,8 +69,11 @@ class Sequences(struct.PyTreeNode):
   pool: Pool
   burstiness: Burstiness
   fewshot: Array
-  interim: Array
+  interim: Array | None
+  label_sets: Array
   kind: str = struct.field(pytree_node=False)
+  noise: Array | None = None
+  labelings: tuple[str, str] = struct.field(pytree_node=False, default=('ordered', 'ordered'))
   labels: int = struct.field(pytree_node=False, default=1)
   points: int = struct.field(pytree_node=False, default=9)
   shots: int = struct.field(pytree_node=False, default=3)
@@ -74,21 +88,56 @@ class Sequences(struct.PyTreeNode):
     return self
 
   @property
-  def outputs(self) -> int:
-    """How many labels a model has to choose from."""
-    return max(self.ways, self.labels * self.pool.rare + self.pool.common + self.pool.holdout)
+  def full_at(self) -> int:
+    """The training step from which on sequences are as they stay."""
+    return 0
+
+  def render(self, data: Any, x: Array) -> Array:
+    """What a model reads of handles `[..., 3]`: drawings, features or symbols."""
+    items = data.look_up(x)
+    return items if self.noise is None else noisy(items, self.noise, x[..., 2])
 
   def sample(self, key: Array) -> Episode:
-    """One sequence: x `[K, 2]`, labels y `[K]`. The key is consumed."""
+    """One sequence: x `[K, 3]`, labels y `[K]`. The key is consumed."""
     class_key, label_key, drawing_key = jax.random.split(key, 3)
-    table = self.pool.table()
-    positions, labels = self._items(class_key, label_key, table)
-    handles = jnp.stack([self.pool.ids[positions], self._drawings(drawing_key, positions)], axis=-1)
-    weight = jnp.full(labels.shape, self.interim, jnp.float32).at[-1].set(1.0)
-    return Episode(x=handles, y=labels.astype(jnp.float32), weight=weight, task=SequenceTruth(positions))
+    positions, labels, own = self._items(class_key, label_key, self.pool.table())
+    seeds = jnp.zeros_like(positions) if self.noise is None else jax.random.bits(key, positions.shape).astype(jnp.int32)
+    handles = jnp.stack([self.pool.ids[positions], self._drawings(drawing_key, positions), seeds], axis=-1)
+    weight = jnp.full(labels.shape, 0.0 if self.interim is None else self.interim, jnp.float32).at[-1].set(1.0)
+    return Episode(x=handles, y=labels.astype(jnp.float32), weight=weight, task=SequenceTruth(positions, own))
 
-  def _items(self, key: Array, label_key: Array, table: Table) -> tuple[Array, Array]:
-    """Positions in the pool and labels of the items, `[K]`."""
+  def allowed(self, labels: Array, outputs: int) -> Array:
+    """Which labels an answer may be where it is known what kind of sequence this is, `[outputs]`.
+
+    Args:
+      labels: those of the context, `[K - 1]`.
+      outputs: how many labels a model has.
+    """
+    if self.kind == 'flip':
+      return _among(labels, outputs)
+    if self.kind in FEWSHOT or 'unfixed' in self.labelings:
+      return _among(self.label_sets.reshape(-1), outputs)
+    is_rare = jnp.arange(self.pool.ids.size) < self.pool.rare
+    is_common = ~is_rare & (jnp.arange(self.pool.ids.size) < self.pool.rare + self.pool.common)
+    kind = 'common' if self.kind == 'mixed' else self.kind.removeprefix('no_support_')
+    of_kind = {'rare': is_rare, 'common': is_common}.get(kind, is_rare | is_common)
+    owned = self.own_labels(jnp.arange(self.pool.ids.size))
+    return (jnp.zeros(outputs, bool).at[owned].max(of_kind[:, None])) | (
+      _among(self.label_sets.reshape(-1), outputs) if self.kind == 'mixed' else False
+    )
+
+  def own_labels(self, positions: Array) -> Array:
+    """The labels that classes keep, `[..., labels]`: `labels` of a rare class, and of others one as many times."""
+    several = jnp.arange(self.labels)
+    rare = self.labels * positions[..., None] + several
+    common = positions[..., None] + (self.labels - 1) * self.pool.rare + 0 * several
+    original = self.pool.ids[positions][..., None] + 0 * several
+    of = lambda labeling, ordered: original if labeling == 'original' else ordered
+    is_rare = (positions < self.pool.rare)[..., None]
+    return jnp.where(is_rare, of(self.labelings[0], rare), of(self.labelings[1], common))
+
+  def _items(self, key: Array, label_key: Array, table: Table) -> tuple[Array, Array, Array]:
+    """Positions in the pool, labels, and labels outside this context of the items, `[K]`."""
     if self.kind in FEWSHOT:
       return self._few_shot(key, label_key, table, jnp.int32(FEWSHOT[self.kind]))
     if self.kind == 'mixed':
@@ -96,27 +145,53 @@ class Sequences(struct.PyTreeNode):
       problem = self._few_shot(few_key, label_key, table, jnp.int32(RARE))
       positions = table.draw(many_key, jnp.int32(COMMON), shape=problem[0].shape)
       is_problem = jax.random.uniform(which_key) < self.fewshot
-      return jax.tree.map(
-        lambda a, b: jnp.where(is_problem, a, b), problem, (positions, self._fixed_labels(label_key, positions))
-      )
+      labels = self._labels(label_key, positions)
+      return jax.tree.map(lambda a, b: jnp.where(is_problem, a, b), problem, (positions, labels, labels))
+    if self.kind in PROBES:
+      return self._probe(key, label_key, table)
+    problem = None
     if self.kind == 'random':
       positions = table.draw(key, jnp.int32(ZIPFIAN), shape=(self.points,))
     elif self.kind in NO_SUPPORT:
       positions = self._without_support(key, table, jnp.int32(NO_SUPPORT[self.kind]))
     else:
-      positions = self._bursty(key, table)
-    return positions, self._fixed_labels(label_key, positions)
+      positions, problem = self._bursty(key, table)
+    labels = self._labels(label_key, positions, problem)
+    return positions, labels, labels
 
-  def _few_shot(self, key: Array, label_key: Array, table: Table, kind: Array) -> tuple[Array, Array]:
-    """`ways` classes, each `shots` times, and one of them again; labels 0..ways-1, drawn anew for each sequence."""
+  def _few_shot(self, key: Array, label_key: Array, table: Table, kind: Array) -> tuple[Array, Array, Array]:
+    """`ways` classes, each `shots` times, and one of them again; labels drawn anew for each sequence."""
     class_key, order_key, query_key = jax.random.split(key, 3)
     classes = self._problem_classes(class_key, table, kind)
+    slots = jnp.append(self._order(order_key), jax.random.randint(query_key, (), 0, self.ways))
+    positions = classes[slots]
+    return positions, self._label_set(label_key)[slots], self._labels(label_key, positions)
+
+  def _order(self, key: Array) -> Array:
+    """Which class of a problem stands where in its context, `[shots * ways]`."""
     if self.grouped:
-      slots = jax.vmap(lambda each: jax.random.permutation(each, self.ways))(jax.random.split(order_key, self.shots)).reshape(-1)
-    else:
-      slots = jax.random.permutation(order_key, jnp.tile(jnp.arange(self.ways), self.shots))
-    slots = jnp.append(slots, jax.random.randint(query_key, (), 0, self.ways))
-    return classes[slots], jax.random.permutation(label_key, self.ways)[slots]
+      return jax.vmap(lambda each: jax.random.permutation(each, self.ways))(jax.random.split(key, self.shots)).reshape(-1)
+    return jax.random.permutation(key, jnp.tile(jnp.arange(self.ways), self.shots))
+
+  def _label_set(self, key: Array) -> Array:
+    """The labels of a problem's classes, `[ways]`."""
+    which_key, order_key = jax.random.split(key)
+    labels = self.label_sets[jax.random.randint(which_key, (), 0, self.label_sets.shape[0])]
+    return jax.random.permutation(order_key, labels)
+
+  def _probe(self, key: Array, label_key: Array, table: Table) -> tuple[Array, Array, Array]:
+    """Sequences like few-shot problems, of classes that are trained on and have their own labels, but for one thing.
+
+    `flip`: in the context, each class has the label of the next one; the answer is the context's (after Wei et al. 2023).
+    `iwl_context`: the query is of one more class, which does not occur in the context.
+    """
+    class_key, order_key, query_key = jax.random.split(key, 3)
+    classes = table.draw_distinct(class_key, jnp.int32(ZIPFIAN), self.ways + 1)
+    slots = self._order(order_key)
+    query = jnp.int32(self.ways) if self.kind == 'iwl_context' else jax.random.randint(query_key, (), 0, self.ways)
+    slots, own = jnp.append(slots, query), self._labels(label_key, classes)
+    shown = jnp.roll(own[:-1], -1) if self.kind == 'flip' else own
+    return classes[slots], shown[slots], own[slots]
 
   def _problem_classes(self, key: Array, table: Table, kind: Array) -> Array:
     if self.replacement:
@@ -130,8 +205,8 @@ class Sequences(struct.PyTreeNode):
     context = table.draw(context_key, kind, query[None], shape=(self.points - 1,))
     return jnp.append(context, query)
 
-  def _bursty(self, key: Array, table: Table) -> Array:
-    """With probability `burstiness.bursty` a few-shot problem among other items; else what `otherwise` says."""
+  def _bursty(self, key: Array, table: Table) -> tuple[Array, Array]:
+    """With probability `burstiness.bursty` a few-shot problem among other items, else what `otherwise` says; its classes."""
     which_key, kinds_key, problem_key, rest_key, order_key, query_key, other_key = jax.random.split(key, 7)
     burst = self.burstiness
     # which kinds the problem's classes and the remaining ones are of
@@ -151,13 +226,27 @@ class Sequences(struct.PyTreeNode):
     else:
       other_kind = jnp.int32(ZIPFIAN if burst.otherwise == 'zipfian' else COMMON)
       other = table.draw(other_key, other_kind, shape=(self.points,))
-    return jnp.where(jax.random.uniform(which_key) < burst.bursty, bursty, other)
+    return jnp.where(jax.random.uniform(which_key) < burst.bursty, bursty, other), classes
 
-  def _fixed_labels(self, key: Array, positions: Array) -> Array:
-    """The labels that classes keep: their position; of several that a rare class owns, one drawn per sequence and class."""
+  def _labels(self, key: Array, positions: Array, problem: Array | None = None) -> Array:
+    """The labels of items: those that their classes own, of several one drawn per sequence and class, or unfixed ones.
+
+    Args:
+      problem: classes `[ways]` whose unfixed labels differ from each other.
+    """
     first = first_occurrence(positions)
     chosen = jax.random.randint(key, positions.shape, 0, self.labels)[first]
-    return jnp.where(positions < self.pool.rare, self.labels * positions + chosen, positions + (self.labels - 1) * self.pool.rare)
+    own = jnp.take_along_axis(self.own_labels(positions), chosen[:, None], axis=1)[:, 0]
+    if 'unfixed' not in self.labelings:
+      return own
+    set_key, any_key = jax.random.split(jax.random.fold_in(key, 1))
+    labels = self._label_set(set_key)
+    unfixed = labels[jax.random.randint(any_key, positions.shape, 0, self.ways)][first]
+    if problem is not None:
+      same = positions[:, None] == problem[None]
+      unfixed = jnp.where(same.any(1), labels[same.argmax(1)], unfixed)
+    rare, common = (labeling == 'unfixed' for labeling in self.labelings)
+    return jnp.where(jnp.where(positions < self.pool.rare, rare, common), unfixed, own)
 
   def _drawings(self, key: Array, positions: Array) -> Array:
     """Which drawing of its class each item is, `[K]`: a class uses up its drawings before one comes again."""
@@ -168,11 +257,22 @@ class Sequences(struct.PyTreeNode):
 
 
 class SequenceTruth(struct.PyTreeNode):
-  """What generated a sequence: the classes of its items as positions in the pool, `[K]`."""
+  """What generated a sequence.
+
+  Attributes:
+    positions: the classes of its items as positions in the pool, `[K]`.
+    own: their labels outside this context, which the weights may know, `[K]`.
+  """
 
   positions: Array
+  own: Array
 
 
 def first_occurrence(positions: Array) -> Array:
   """For each item the index of the first one of its class, `[K]`."""
   return jnp.argmax(positions[:, None] == positions[None], axis=1)
+
+
+def _among(labels: Array, outputs: int) -> Array:
+  """Which of the numbers 0..outputs-1 are among the labels."""
+  return (jnp.arange(outputs)[:, None] == labels.astype(jnp.int32)[None]).any(1)

@@ -63,16 +63,17 @@ def test_steps_on_devices_are_those_on_one(on):
 
   machines = measured(on)
   steps = machines.pmap_steps(shared, 20)
-  state, metrics = steps(0.3, machines.replicate(INITIAL), 0, 3)
+  rate = machines.replicate(jnp.float32(0.3))
+  state, metrics = steps(rate, machines.replicate(INITIAL), 0, 3)
   once = len(traces)
-  state, more = steps(0.3, state, 3, 17)
+  state, more = steps(rate, state, 3, 17)
   assert len(traces) == once
   expected, losses = run(jax.jit(devices.many_steps(step, 20)), [20], 20)
   chex.assert_trees_all_equal(devices.unreplicate(state), jax.device_get(expected))
   np.testing.assert_array_equal(np.concatenate([metrics['loss'], more['loss']]), losses)
   np.testing.assert_array_equal(more['share'], np.full(17, (on + 1) / 2, np.float32))
   with pytest.raises(ValueError, match='21 steps in one call; there is room for 20'):
-    steps(0.3, state, 20, 21)
+    steps(rate, state, 20, 21)
 
 
 @pytest.mark.parametrize('on', [1, 2, 4])

@@ -24,7 +24,8 @@ def sequences(
 ):
   classes = pool(ORDER, exponent, RARE, COMMON, HOLDOUT, slices)
   burstiness = Burstiness(*map(jnp.float32, burst), otherwise=otherwise, distinct=distinct)
-  return Sequences(classes, burstiness, jnp.float32(fewshot), jnp.float32(0.1), kind=kind, **settings)
+  sets = jnp.arange(settings.get('ways', 2))[None]
+  return Sequences(classes, burstiness, jnp.float32(fewshot), jnp.float32(0.1), **{'label_sets': sets, 'kind': kind} | settings)
 
 
 @jax.jit
@@ -229,7 +230,7 @@ def test_labels_are_those_of_the_classes(kind, labels):
   rare, y = positions < RARE, episodes.y.astype(int)
   np.testing.assert_array_equal(y[rare] // labels, positions[rare])
   np.testing.assert_array_equal(y[~rare], positions[~rare] + (labels - 1) * RARE)
-  assert y.max() < sequences(kind, labels=labels).outputs
+  assert y.max() < labels * RARE + COMMON
   assert all((y[:, i] == y[:, j])[positions[:, i] == positions[:, j]].all() for i in range(9) for j in range(i))
   agrees(np.bincount(y[:, 0][rare[:, 0]] % labels, minlength=labels), np.full(labels, 1 / labels))
 

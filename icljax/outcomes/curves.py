@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from icljax import plots
 from icljax.evaluation.families import hits
 from icljax.evaluation.glm import Shown, group, reference_of
 from icljax.evaluation.paired import aligned, mean_and_error, share_of_gap, shown_positions
+from icljax.plots import glm as plots
 
 Arrays = dict[str, np.ndarray]  # of one evaluation, as `evaluation.glm.arrays` gives them
 
 
-def _write(path: Path, frame: pd.DataFrame) -> None:
+def write(path: Path, frame: pd.DataFrame) -> None:
   """A CSV file that is whole or absent."""
   temporary = path.with_name(f'.{path.name}.writing')
   frame.to_csv(temporary, index=False)
@@ -26,7 +26,7 @@ def curves(folder: Path, suffix: str, arrays: Arrays, title: str) -> None:
   nats = group(arrays, 'nats')
   plots.curves(folder / f'curves{suffix}.png', nats, title)
   rows = [(name, *row) for name, values in nats.items() for row in _by_position(values)]
-  _write(folder / f'curves{suffix}.csv', pd.DataFrame(rows, columns=['predictor', 'k', 'nats', 'standard_error']))
+  write(folder / f'curves{suffix}.csv', pd.DataFrame(rows, columns=['predictor', 'k', 'nats', 'standard_error']))
 
 
 def _by_position(values: np.ndarray) -> list[tuple]:
@@ -40,7 +40,7 @@ def families(folder: Path, suffix: str, arrays: Arrays, shown: Shown, title: str
   if len(shown.families) > 1 and shown.any_family and known:
     plots.families(folder / f'families{suffix}.png', known, arrays['family'], shown.families, title)
     rows = [(who, *row) for who, given in known.items() for row in _by_position(hits(given, arrays['family']))]
-    _write(folder / f'families{suffix}.csv', pd.DataFrame(rows, columns=['who', 'k', 'accuracy', 'standard_error']))
+    write(folder / f'families{suffix}.csv', pd.DataFrame(rows, columns=['who', 'k', 'accuracy', 'standard_error']))
 
 
 def over_training(folder: Path, suffix: str, records: list[dict[str, Any]], title: str) -> None:
@@ -48,7 +48,7 @@ def over_training(folder: Path, suffix: str, records: list[dict[str, Any]], titl
   if len(records) > 1:
     evaluated = pd.DataFrame(records).drop(columns='settings')
     plots.over_training(folder / f'over_training{suffix}.png', evaluated, title)
-    _write(folder / f'over_training{suffix}.csv', evaluated)
+    write(folder / f'over_training{suffix}.csv', evaluated)
 
 
 def comparison(folder: Path, arrays: dict[str, Arrays], told: dict[str, bool], title: str) -> str:
@@ -61,7 +61,7 @@ def comparison(folder: Path, arrays: dict[str, Arrays], told: dict[str, bool], t
   references = {name: reference_of(values, told[name]) for name, values in nats.items()}
   plots.comparison(folder / 'comparison.png', nats, references, title)
   rows = [(name, who, *row) for name, by in nats.items() for who, values in by.items() for row in _by_position(values)]
-  _write(folder / 'comparison.csv', pd.DataFrame(rows, columns=['title', 'predictor', 'k', 'nats', 'standard_error']))
+  write(folder / 'comparison.csv', pd.DataFrame(rows, columns=['title', 'predictor', 'k', 'nats', 'standard_error']))
   return comparison_table(nats, references)
 
 

@@ -1,19 +1,15 @@
-"""Pictures of runs and evaluations: the only importer of matplotlib."""
+"""Pictures of generalized linear models: nats over pairs and over training, and what is known of families."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike
 
 from icljax.evaluation.families import hits, reliability
 from icljax.evaluation.paired import mean_and_error
+from icljax.plots.figures import banded, figure, framed, legend, save, shades, whole
 
 STYLES = {
   'model': {'color': 'C3', 'linewidth': 2.5, 'zorder': 5},
@@ -27,60 +23,21 @@ STYLES = {
 }
 
 
-def _figure(title: str, *labels: tuple[str, str]):
-  """A figure with axes side by side, by their labels (x, y)."""
-  figure = Figure(figsize=(2 + 5 * len(labels), 4.5), layout='constrained')
-  FigureCanvasAgg(figure)
-  figure.suptitle(title, fontsize='medium')
-  all_axes = figure.subplots(1, len(labels), squeeze=False)[0]
-  for axes, (xlabel, ylabel) in zip(all_axes, labels):
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.spines[['top', 'right']].set_visible(False)
-  return figure, *all_axes
-
-
-def _banded(axes, x: ArrayLike, mean: ArrayLike, error: ArrayLike, label: str, **style) -> None:
-  """A line with a band of two standard errors."""
-  mean, error = np.asarray(mean), np.asarray(error)
-  (line,) = axes.plot(x, mean, label=label, **style)
-  axes.fill_between(x, mean - 2 * error, mean + 2 * error, color=line.get_color(), alpha=0.15, linewidth=0)
-
-
-def _framed(axes, values: Iterable[ArrayLike]) -> None:
-  """Limits the y-axis to these values; other curves may leave the picture."""
-  finite = np.concatenate([np.ravel(some) for some in values])
-  finite = finite[np.isfinite(finite)]
-  if len(finite):
-    margin = 0.1 * (finite.max() - finite.min()) or 0.1
-    axes.set_ylim(finite.min() - margin, finite.max() + 2.5 * margin)
-
-
-def _legend(axes) -> None:
-  axes.legend(frameon=False, ncols=2, fontsize='small', title='bands: ± 2 standard errors', title_fontsize='small')
-
-
-def _save(figure: Figure, path: Path) -> None:
-  """Writes a picture that is whole or absent."""
-  temporary = path.with_name(f'.{path.name}.writing')
-  figure.savefig(temporary, dpi=120, format='png')
-  temporary.replace(path)
-
-
 def curves(path: Path, nats: dict[str, np.ndarray], title: str) -> None:
   """Nats over the number of pairs seen, with bands of two standard errors; `[n, K]` by predictor.
 
   A predictor whose numbers are another's has no curve of its own: told the only family there is, Bayes is Bayes.
   """
-  figure, axes = _figure(title, ('pairs seen, k', 'nats per target'))
-  axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+  drawing, axes = figure(title, ('pairs seen, k', 'nats per target'))
+  whole(axes)
   shown = {
     name: values for name, values in nats.items() if name != 'bayes_family' or not np.array_equal(values, nats.get('bayes', ()))
   }
   for name, values in shown.items():
-    _banded(axes, np.arange(values.shape[1]), *mean_and_error(values), label=name, **STYLES.get(name, {}))
-  _framed(axes, [mean_and_error(values)[0] for name, values in nats.items() if name != 'naive'])
-  _legend(axes)
-  _save(figure, path)
+    banded(axes, np.arange(values.shape[1]), *mean_and_error(values), label=name, **STYLES.get(name, {}))
+  framed(axes, [mean_and_error(values)[0] for name, values in nats.items() if name != 'naive'])
+  legend(axes)
+  save(drawing, path)
 
 
 def training(path: Path, steps: np.ndarray, loss: np.ndarray, evaluated: pd.DataFrame, title: str) -> None:
@@ -89,7 +46,7 @@ def training(path: Path, steps: np.ndarray, loss: np.ndarray, evaluated: pd.Data
   Args:
     evaluated: a row per evaluation, with `step`, `nats` of the model and `nats_<reference>` of every reference.
   """
-  figure, axes = _figure(title, ('step', 'nats per target'))
+  drawing, axes = figure(title, ('step', 'nats per target'))
   axes.plot(steps, loss, color='C3', alpha=0.3, label='training loss')
   window = max(1, len(loss) // 10)
   smooth = np.convolve(loss, np.ones(window) / window, mode='valid')
@@ -100,9 +57,9 @@ def training(path: Path, steps: np.ndarray, loss: np.ndarray, evaluated: pd.Data
       evaluated.step, evaluated.nats, 2 * evaluated.nats_se, fmt='o', color='C1', markersize=4, label='evaluated, ± 2 s.e.'
     )
     _reference_lines(axes, evaluated)
-  _framed(axes, [loss, *(evaluated[name] for name in _references(evaluated).values() if name != 'nats_naive')])
+  framed(axes, [loss, *(evaluated[name] for name in _references(evaluated).values() if name != 'nats_naive')])
   axes.legend(frameon=False, ncols=2, fontsize='small')
-  _save(figure, path)
+  save(drawing, path)
 
 
 def _references(evaluated: pd.DataFrame) -> dict[str, str]:
@@ -118,56 +75,55 @@ def _reference_lines(axes, evaluated: pd.DataFrame) -> None:
 
 def over_training(path: Path, evaluated: pd.DataFrame, title: str) -> None:
   """Nats on average beside every reference, and the regret after k pairs, over the steps of evaluations."""
-  figure, average, regret = _figure(title, ('step', 'nats per target'), ('step', 'nats above the reference after k pairs'))
-  _banded(average, evaluated.step, evaluated.nats, evaluated.nats_se, 'model', **STYLES['model'], marker='o')
+  drawing, average, regret = figure(title, ('step', 'nats per target'), ('step', 'nats above the reference after k pairs'))
+  banded(average, evaluated.step, evaluated.nats, evaluated.nats_se, 'model', **STYLES['model'], marker='o')
   _reference_lines(average, evaluated)
   columns = [name for name in evaluated.columns if re.fullmatch('regret_k[0-9]+', name)]
-  for i, name in enumerate(columns):
-    color = colormaps['viridis'](i / max(1, len(columns) - 1))
+  for name, color in zip(columns, shades(len(columns))):
     label = f'k = {name.removeprefix("regret_k")}'
-    _banded(regret, evaluated.step, evaluated[name], evaluated[f'{name}_se'], label, color=color, marker='o')
+    banded(regret, evaluated.step, evaluated[name], evaluated[f'{name}_se'], label, color=color, marker='o')
   regret.axhline(0, color='black', linewidth=1)
   shown = [column for reference, column in _references(evaluated).items() if reference != 'naive']
-  _framed(average, [evaluated.nats, *(evaluated[column] for column in shown)])
+  framed(average, [evaluated.nats, *(evaluated[column] for column in shown)])
   for axes in (average, regret):
-    _legend(axes)
-  _save(figure, path)
+    legend(axes)
+  save(drawing, path)
 
 
 def families(path: Path, known: dict[str, np.ndarray], true: np.ndarray, names: Sequence[str], title: str) -> None:
   """How well the episode's family is known, by who knows it (`[n, K, F]`): accuracy over k, and calibration."""
   said = f'probability given to {names[0]}'
-  figure, accuracy, calibration = _figure(
+  drawing, accuracy, calibration = figure(
     title, ('pairs seen, k', 'share of families named rightly'), (said, f'share of episodes that are {names[0]}')
   )
-  accuracy.xaxis.set_major_locator(MaxNLocator(integer=True))
+  whole(accuracy)
   accuracy.axhline(1 / len(names), color='0.6', linestyle=':', label='chance')
   calibration.plot([0, 1], [0, 1], color='0.6', linestyle=':', label='calibrated')
   for who, probabilities in known.items():
     style = STYLES.get(who, {})
     hit = mean_and_error(hits(probabilities, true))
-    _banded(accuracy, np.arange(probabilities.shape[1]), *hit, label=who, **style)
+    banded(accuracy, np.arange(probabilities.shape[1]), *hit, label=who, **style)
     mean, share, _ = reliability(probabilities, true)
     calibration.plot(mean, share, label=who, marker='o', **style)
-  _legend(accuracy)
+  legend(accuracy)
   calibration.legend(frameon=False)
-  _save(figure, path)
+  save(drawing, path)
 
 
 def comparison(path: Path, nats: dict[str, dict[str, np.ndarray]], references: dict[str, str], title: str) -> None:
   """Several models, each in a colour, and what each is measured against, dashed; `[n, K]` by title and predictor."""
-  figure, axes, regret = _figure(title, ('pairs seen, k', 'nats per target'), ('pairs seen, k', 'nats above the reference'))
+  drawing, axes, regret = figure(title, ('pairs seen, k', 'nats per target'), ('pairs seen, k', 'nats above the reference'))
   drawn = []
   for i, (name, values) in enumerate(nats.items()):
     model, reference = values['model'], values[references[name]]
     k = np.arange(model.shape[1])
-    _banded(axes, k, *mean_and_error(model), label=name, color=f'C{i}')
+    banded(axes, k, *mean_and_error(model), label=name, color=f'C{i}')
     if not any(np.array_equal(reference, other) for other in drawn):
-      _banded(axes, k, *mean_and_error(reference), label=f'{references[name]} ({name})', color=f'C{i}', linestyle='--')
+      banded(axes, k, *mean_and_error(reference), label=f'{references[name]} ({name})', color=f'C{i}', linestyle='--')
       drawn.append(reference)
-    _banded(regret, k, *mean_and_error(model - reference), label=name, color=f'C{i}')
+    banded(regret, k, *mean_and_error(model - reference), label=name, color=f'C{i}')
   regret.axhline(0, color='black', linewidth=1)
   for each in (axes, regret):
-    each.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(each)
-  _save(figure, path)
+    whole(each)
+    legend(each)
+  save(drawing, path)

@@ -1,0 +1,117 @@
+"""Image sequences: emergent in-context learning.
+
+python run.py --config=configs/omniglot.py:procedural --jaxline_mode train
+"""
+
+from ml_collections import ConfigDict
+
+from jaxline_lite import base_config
+
+PRESETS = ('all_exemplars', 'augmented', 'identical', 'symbolic', 'procedural', 'induction')
+EVALUATED = ('eval_fewshot_holdout', 'eval_no_support_zipfian', 'eval_bursty')
+# rare, common and held-out classes of each preset
+CLASSES = {
+  'augmented': (12_700, 100, 80),
+  'symbolic': (1_500, 0, 100),
+  'procedural': (1_513, 10, 100),
+  'induction': (50, 0, 1_573),
+}
+
+
+def get_config(words: str = '') -> ConfigDict:
+  preset, size = base_config.read_words(words, PRESETS, default='all_exemplars')
+  paper, induction = size == 'paper', preset == 'induction'
+  config = base_config.get_base_config()
+  config.subject = 'omniglot'
+  config.checkpoint_dir = base_config.run_folder('omniglot', preset, 'all_exemplars', size)
+
+  config.task = ConfigDict()
+  config.task.pool_seed = 0  # the split of the classes, the same for all runs
+  config.data = _data(preset, paper)
+
+  config.model = ConfigDict()
+  config.model.embedder = 'table' if preset == 'symbolic' else 'resnet' if paper and not induction else 'linear'
+  config.model.sequence = 'transformer'  # lstm, rnn, or module:name of one's own
+  config.model.layers = 12 if paper and not induction else 2
+  config.model.width = 64
+  config.model.heads = 8
+  config.model.mlp = not induction  # whether blocks of the transformer have one
+  config.model.positions = 'sinusoidal' if paper and not induction else 'rotary'  # or learned
+  config.model.init = 'fan_in' if paper else 'gpt2'  # how kernels of the transformer start
+  config.model.label_scale = 0.02 if paper else 1.0  # standard deviation of the embeddings of labels at the start
+  config.model.precision = 'auto'  # of matrix products: highest, tf32, bfloat16; auto is highest on a CPU, else tf32
+
+  config.training = ConfigDict()
+  config.training.batch_size = 32  # sequences
+  config.training.w_interim = 0.0  # loss weight of the labels before the query's
+  config.training_steps = 31_250 if induction else 500_000 if paper else 6_000
+
+  config.optimizer = ConfigDict()
+  config.optimizer.name = 'adam'  # adam, adamw or sgd
+  config.optimizer.learning_rate = (1e-5 if paper else 1e-4) if induction else 3e-4 if paper else 1e-3
+  config.optimizer.schedule = 'constant' if induction else 'inverse_sqrt' if paper else 'warmup_cosine'  # or triangle, one_cycle
+  config.optimizer.warmup_steps = 0 if induction else 4_000 if paper else 500  # of all schedules but constant
+  config.optimizer.clip_norm = float('inf') if paper else 1.0  # bound of the gradient's global norm
+  config.optimizer.weight_decay = 0.1  # of adamw
+  config.optimizer.momentum = 0.9  # of sgd
+
+  config.early_stopping = ConfigDict()
+  config.early_stopping.patience = 0  # steps without a better mean loss after which a run stops; 0: it never does
+  config.early_stopping.min_delta = 0.0  # nats by which a mean has to be lower to be better
+  config.early_stopping.window = 100  # steps whose mean loss is compared
+
+  config.eval_modes = ('eval_fewshot_holdout', 'eval_fewshot_rare', 'eval_induction') if induction else EVALUATED
+  config.eval_interval = 625 if induction else 10_000 if paper else 1_000
+  config.best_model_eval_metric = 'eval_fewshot_holdout/accuracy_closed'
+  config.best_model_eval_metric_higher_is_better = True
+  config.eval.episodes = 10_000
+  config.eval.batch_size = 500  # sequences at a time
+  config.eval.labels = 'trained'  # of few-shot problems: the sets of labels that are trained on, or those of 'holdout'
+  return config
+
+
+def _data(preset: str, paper: bool) -> ConfigDict:
+  """What sequences are made of; names are those of the reference system."""
+  induction = preset == 'induction'
+  data = ConfigDict()
+  data.example_type = {'symbolic': 'symbolic', 'procedural': 'procedural', 'induction': 'procedural'}.get(preset, 'omniglot')
+  data.train_seqs = 'fewshot_rare' if induction else 'bursty'  # or no_support_*, another fewshot_*, mixed, random
+  data.side = 105 if paper and not induction else 28  # pixels of a drawing's height and width
+  data.components = 512 if induction else 0  # leading principal components that are read instead of pixels; 0: pixels
+  data.features = ''  # example_type 'features': a .npz file with an array [C, J, F]
+  data.procedural_classes = 1_623
+  data.manual_dir = ''  # a folder with Omniglot's archives, where they are not to be downloaded
+  data.data_dir = ''  # where TFDS prepares; '' is its own default
+  data.cache_dir = '~/.cache/icljax'
+
+  data.omniglot_config = ConfigDict()
+  data.omniglot_config.omniglot_split = 'all'  # train and test; or one of train, test, small1, small2
+  data.omniglot_config.exemplars = 'single' if preset in ('identical', 'induction') else 'all'  # of a class; or 'separated'
+  data.omniglot_config.augment_images = preset == 'augmented'  # flips and rotations make 8 classes of each
+  data.symbolic_config = ConfigDict()
+  data.symbolic_config.dataset_size = 1_623  # symbols
+
+  count = data.generator_config = ConfigDict()
+  count.n_rare_classes, count.n_common_classes, count.n_holdout_classes = CLASSES.get(preset, (1_603, 10, 10))
+  count.zipf_exponent = 0.0  # of rare and common classes together; 0: uniform
+  count.use_zipf_for_common_rare = False  # whether draws among common or among rare classes are by that law too
+  count.noise_scale = 0.0  # standard deviation of noise on every pixel or feature
+  count.preserve_ordering_every_n = 8 if preset == 'augmented' else 0  # ids that stay together in the split; 0: none do
+
+  seq = data.seq_config = ConfigDict()
+  seq.seq_len = 3 if induction else 9  # items, the query included
+  seq.fs_shots = 1 if induction else 4  # items of each class in a few-shot problem, and
+  seq.bursty_shots = 1 if induction else 3  # in one that is part of a bursty sequence
+  seq.ways = 2  # classes of a few-shot problem
+  seq.p_bursty = 0.9 if paper else 1.0  # that a bursty sequence is bursty; and that classes of problem and remainder are
+  seq.p_bursty_common = 0.0  # common and rare,
+  seq.p_bursty_zipfian = 1.0  # both zipfian; else rare and common
+  seq.non_bursty_type = 'zipfian'  # or common_uniform, common_no_support
+  seq.p_fewshot = 0.5  # that a mixed sequence is a few-shot problem
+  seq.labeling_rare = seq.labeling_common = 'unfixed' if induction else 'ordered'  # or original; rare: ordered_polysemyN
+  seq.fs_labels = 5 if induction else 0  # labels of which few-shot problems use `ways`; 0: just so many
+  seq.fs_holdout_sets = 2 if induction else 0  # sets of `ways` labels that are not trained on
+  seq.grouped = False  # whether each shot of a few-shot context has every class
+  seq.fewshot_replacement = False  # whether a problem's classes may be one twice, as published
+  seq.distinct_remainder = False  # whether the other items of a bursty sequence are all of other classes
+  return data

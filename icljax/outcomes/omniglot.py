@@ -1,0 +1,81 @@
+"""Evaluations of image sequences: accuracies of every kind, and what the heads attend to."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ml_collections import ConfigDict
+
+from icljax import build
+from icljax.evaluation import sequences
+from icljax.evaluation.paired import aligned
+from icljax.outcomes.curves import write
+from icljax.plots import sequences as plots
+from jaxline_lite import devices
+from jaxline_lite.evaluate import EvalFolder, settings_of
+from jaxline_lite.experiment import Evaluation
+from jaxline_lite.files import read_lines
+
+INDUCTION = 'eval_induction'
+SOURCES = {'procedural': 'procedural characters (not Omniglot)', 'symbolic': 'symbols', 'features': 'given features'}
+
+
+class Outcomes:
+  """Of the runs of one config; see `outcomes.glm`."""
+
+  def __init__(self, config: ConfigDict, measure: Callable[..., dict[str, np.ndarray]]):
+    self.config, self._measure = config, measure
+    data = config.data
+    self.source = SOURCES.get(data.example_type, f'Omniglot {data.omniglot_config.omniglot_split}')
+
+  def evaluate(self, mode: str, check: Callable[[], None]) -> Evaluation:
+    task, seed = build.eval_task(self.config, mode), np.uint32(self.config.eval.seed)
+    score = sequences.attention_scores if mode == INDUCTION else sequences.model_scores
+
+    def score_model(arguments, tree, indices):
+      return score(build.predictor(self.config, *tree), *arguments, indices=indices, axis=devices.AXIS)
+
+    measured = self._measure(mode, score_model, (task, seed), True, check)
+    if mode == INDUCTION:
+      metrics, table = sequences.summarize_attention(measured)
+    else:
+      metrics, table = sequences.summarize(measured)
+    return Evaluation(metrics, f'{self.source}: {table}', measured)
+
+  def draw_training(self, folder: Path) -> None:
+    lines = list(read_lines(folder / 'metrics.jsonl'))
+    if lines:
+      loss = pd.DataFrame(lines)
+      modes = [mode for mode in self.config.eval_modes if mode not in (INDUCTION, 'eval')]
+      found = {mode: pd.DataFrame(EvalFolder(folder, mode).records(settings_of(self.config))) for mode in modes}
+      found = {mode: frame for mode, frame in found.items() if len(frame)}
+      plots.training(folder / 'train.png', loss, found, f'{folder.name}, {self.source}: training')
+
+  def draw_evaluation(
+    self, mode: str, folder: Path, step: int, shifts: list[str], evaluation: Evaluation, records: list[dict[str, Any]]
+  ) -> None:
+    suffix = ''.join(f'_{shift}' for shift in shifts)
+    title = ', '.join([folder.parent.name, self.source, mode, *shifts])
+    evaluated = pd.DataFrame(records).drop(columns='settings')
+    if mode == INDUCTION:
+      plots.heads(folder / f'heads{suffix}.png', evaluated, title)
+    else:
+      plots.answers(folder / f'answers{suffix}.png', evaluation.metrics, f'{title} at step {step}')
+    if len(records) > 1:
+      if mode != INDUCTION:
+        plots.over_training(folder / f'over_training{suffix}.png', evaluated, f'{title} over training')
+      write(folder / f'over_training{suffix}.csv', evaluated)
+
+  def compare(self, mode: str, folder: Path, evaluations: dict[str, Evaluation], configs: dict[str, ConfigDict]) -> str:
+    """`comparison.png` and `comparison.csv`; one table of all models."""
+    del configs
+    frame = pd.DataFrame({title: found.metrics for title, found in evaluations.items()}).T.rename_axis('title').reset_index()
+    write(folder / 'comparison.csv', frame)
+    shown = [name for name in frame.columns if f'{name}_se' in frame.columns]
+    if mode != INDUCTION:
+      plots.comparison(folder / 'comparison.png', frame, f'{mode}, {self.source}')
+    rows = [['', *frame.title]]
+    rows += [[name, *(f'{m:.3f} ± {e:.3f}' for m, e in zip(frame[name], frame[f'{name}_se']))] for name in shown]
+    return aligned(rows)

@@ -1,0 +1,61 @@
+"""Figures with labelled axes, lines with bands of two standard errors: the only importer of matplotlib."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
+
+
+def figure(title: str, *labels: tuple[str, str]):
+  """A figure with axes side by side, by their labels (x, y)."""
+  drawing = Figure(figsize=(2 + 5 * len(labels), 4.5), layout='constrained')
+  FigureCanvasAgg(drawing)
+  drawing.suptitle(title, fontsize='medium')
+  all_axes = drawing.subplots(1, len(labels), squeeze=False)[0]
+  for axes, (xlabel, ylabel) in zip(all_axes, labels):
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.spines[['top', 'right']].set_visible(False)
+  return drawing, *all_axes
+
+
+def banded(axes, x: ArrayLike, mean: ArrayLike, error: ArrayLike, label: str, **style) -> None:
+  """A line with a band of two standard errors."""
+  mean, error = np.asarray(mean), np.asarray(error)
+  (line,) = axes.plot(x, mean, label=label, **style)
+  axes.fill_between(x, mean - 2 * error, mean + 2 * error, color=line.get_color(), alpha=0.15, linewidth=0)
+
+
+def framed(axes, values: Iterable[ArrayLike]) -> None:
+  """Limits the y-axis to these values; other curves may leave the picture."""
+  finite = np.concatenate([np.ravel(some) for some in values])
+  finite = finite[np.isfinite(finite)]
+  if len(finite):
+    margin = 0.1 * (finite.max() - finite.min()) or 0.1
+    axes.set_ylim(finite.min() - margin, finite.max() + 2.5 * margin)
+
+
+def legend(axes) -> None:
+  axes.legend(frameon=False, ncols=2, fontsize='small', title='bands: ± 2 standard errors', title_fontsize='small')
+
+
+def save(figure: Figure, path: Path) -> None:
+  """Writes a picture that is whole or absent."""
+  temporary = path.with_name(f'.{path.name}.writing')
+  figure.savefig(temporary, dpi=120, format='png')
+  temporary.replace(path)
+
+
+def whole(*axes) -> None:
+  """Ticks at whole numbers."""
+  for each in axes:
+    each.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def shades(count: int) -> list:
+  """Colours for an ordered series."""
+  return [colormaps['viridis'](i / max(1, count - 1)) for i in range(count)]
