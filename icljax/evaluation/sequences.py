@@ -33,7 +33,7 @@ def scores(predicted: Categorical, drawn: Episode, task: Sequences) -> dict[str,
   """
   outputs = predicted.eta.shape[-1]
   fewshot = jnp.zeros(outputs, bool).at[task.label_sets.reshape(-1)].set(True)
-  rare, common = (jnp.zeros(outputs, bool).at[owned].set(True, mode='drop') for owned in owned_labels(task))
+  owned = owned_labels(task, outputs)
 
   def of_one(eta: Array, episode: Episode) -> dict[str, Array]:
     labels, target = episode.y.astype(jnp.int32), jax.nn.one_hot(episode.y[-1].astype(jnp.int32), outputs)
@@ -41,8 +41,9 @@ def scores(predicted: Categorical, drawn: Episode, task: Sequences) -> dict[str,
     allowed = task.allowed(labels[:-1], outputs)
     answer, closed = best(eta), best(jnp.where(allowed, eta, -jnp.inf))
     context = jnp.zeros(outputs, bool).at[labels[:-1]].set(True)
-    own = jnp.zeros(outputs, bool).at[episode.task.own[-1]].set(True, mode='drop')
-    among = {'context': context, 'fewshot': fewshot, 'common': common, 'rare': rare, 'own': own}
+    among = {'context': context, 'fewshot': fewshot, **owned}
+    if owned:
+      among['own'] = jnp.zeros(outputs, bool).at[episode.task.own[-1]].set(True, mode='drop')
     shares = {f'share_{name}': (answer * members).sum() for name, members in among.items()}
     right = {'correct_open': (answer * target).sum(), 'correct_closed': (closed * target).sum()}
     return right | {'chance': 1 / allowed.sum()} | shares
@@ -50,10 +51,13 @@ def scores(predicted: Categorical, drawn: Episode, task: Sequences) -> dict[str,
   return {'nats': -predicted.log_prob(drawn.y[:, -1])} | jax.vmap(of_one)(predicted.eta, drawn)
 
 
-def owned_labels(task: Sequences) -> tuple[Array, Array]:
-  """The labels that rare and common classes keep."""
+def owned_labels(task: Sequences, outputs: int) -> dict[str, Array]:
+  """Which labels common and rare classes keep, `[C]` each; nothing where none are kept."""
   rare, common = task.pool.rare, task.pool.common
-  return task.own_labels(jnp.arange(rare)).reshape(-1), task.own_labels(jnp.arange(rare, rare + common)).reshape(-1)
+  if 'unfixed' in task.labelings:
+    return {}
+  mask = lambda positions: jnp.zeros(outputs, bool).at[task.own_labels(positions).reshape(-1)].set(True)
+  return {'common': mask(jnp.arange(rare, rare + common)), 'rare': mask(jnp.arange(rare))}
 
 
 def model_scores(
@@ -107,7 +111,9 @@ def summarize(measured: Mapping[str, np.ndarray]) -> tuple[dict[str, float], str
   rows = [head, ['model', cell('accuracy_open'), cell('accuracy_closed'), cell('nats')]]
   if 'copier_accuracy_closed' in metrics:
     rows.append(['copier of the context', cell('copier_accuracy_open'), cell('copier_accuracy_closed'), ''])
-  shares = [[f'answers among labels of {what}', cell(f'share_{name}')] for name, what in SHARES.items()]
+  shares = [
+    [f'answers among labels of {what}', cell(f'share_{name}')] for name, what in SHARES.items() if f'share_{name}' in metrics
+  ]
   count = len(next(iter(measured.values())))
   text = f'share of {count} queries labelled rightly, of all labels (open) and of those possible here (closed; chance {metrics["chance"]:.3g})'
   return metrics, f'{text}\n{aligned(rows)}\n{aligned(shares)}'

@@ -128,7 +128,7 @@ class Sequences(struct.PyTreeNode):
 
   def own_labels(self, positions: Array) -> Array:
     """The labels that classes keep, `[..., labels]`: `labels` of a rare class, and of others one as many times."""
-    several = jnp.arange(self.labels)
+    several = jnp.arange(self.labels).reshape((1,) * positions.ndim + (-1,))
     rare = self.labels * positions[..., None] + several
     common = positions[..., None] + (self.labels - 1) * self.pool.rare + 0 * several
     original = self.pool.ids[positions][..., None] + 0 * several
