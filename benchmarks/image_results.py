@@ -48,7 +48,13 @@ def run(name: str, archives: str | None) -> dict:
   """Trains and evaluates one row in a fresh folder; the evaluations of every step, by mode."""
   folder = run_folder(name)
   shutil.rmtree(folder, ignore_errors=True)
-  command = [sys.executable, 'run.py', *shlex.split(COMMANDS[name]), '--jaxline_mode=train_eval', f'--config.checkpoint_dir={folder}']
+  command = [
+    sys.executable,
+    'run.py',
+    *shlex.split(COMMANDS[name]),
+    '--jaxline_mode=train_eval',
+    f'--config.checkpoint_dir={folder}',
+  ]
   command += [f'--config.data.manual_dir={archives}'] if name.startswith('real') else []
   began, cpu_before = time.perf_counter(), cpu()
   subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {'JAX_ENABLE_COMPILATION_CACHE': 'false'})
@@ -93,7 +99,9 @@ def draw(results: dict[str, dict]) -> None:
   """`docs/omniglot.png`: learning in context and in weights over training, bursty beside uniform, all seeds."""
   figure = Figure(figsize=(11, 4), layout='constrained')
   FigureCanvasAgg(figure)
-  figure.suptitle('procedural characters (not Omniglot), quick settings: three seeds each, ± 2 standard errors', fontsize='medium')
+  figure.suptitle(
+    'procedural characters (not Omniglot), quick settings: three seeds each, ± 2 standard errors', fontsize='medium'
+  )
   in_context, in_weights = figure.subplots(1, 2)
   panels = [
     (in_context, 'eval_fewshot_holdout', 'accuracy_closed', 'in context: held-out classes, two ways'),
@@ -114,7 +122,9 @@ def draw(results: dict[str, dict]) -> None:
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument('--again', metavar='NAME', help='measure the rows once more that have NAME in their name')
-  parser.add_argument('--archives', metavar='FOLDER', help='where images_background_small1.zip lies, for the rows of real drawings')
+  parser.add_argument(
+    '--archives', metavar='FOLDER', help='where images_background_small1.zip lies, for the rows of real drawings'
+  )
   given = parser.parse_args()
   archives = str(Path(given.archives).absolute()) if given.archives else None
   results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}

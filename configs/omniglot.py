@@ -1,7 +1,36 @@
-"""Image sequences: emergent in-context learning.
+"""Image sequences: emergent in-context learning (Chan et al. 2022, "Data Distributional Properties Drive Emergent In-Context Learning").
 
-python run.py --config=configs/omniglot.py:procedural --jaxline_mode train
-"""
+    python run.py --config=configs/omniglot.py:procedural                     # no files needed; `train`
+    python run.py --config=configs/omniglot.py --config.data.manual_dir=DIR   # all_exemplars: Omniglot, through TFDS
+    python run.py --config=configs/omniglot.py:procedural --jaxline_mode train_eval      # accuracies over training
+    python run.py --config=configs/omniglot.py:procedural --jaxline_mode eval_flip       # any eval_<sequences>, of the trained run
+    python run.py --config=configs/omniglot.py:induction --jaxline_mode train_eval       # heads over training
+
+Sequences are drawings and labels in turn, and a last drawing whose label is asked for. In `bursty` ones its class is in the
+context, so that the label can be copied, and classes keep their labels, so that it can also be learned by heart. What a model
+does is told by `eval_fewshot_holdout` (classes never trained on, labels 0 and 1 anew in each sequence: learning in context) and by
+`eval_no_support_*` (the class is not in the context: learning in weights). Closed accuracy chooses among the labels that are
+possible there, open accuracy among all. `eval_flip` gives each class of the context the other's label; `eval_iwl_context` asks
+for a class beside a few-shot problem of two others; `eval_induction` measures what the heads attend to.
+
+Presets: `all_exemplars` (1603 rare, 10 common, 10 held-out classes of 20 drawings), `augmented` (flips and rotations make eight
+classes of each; a character's variants stay together), `identical` (one drawing per class: the first in the order of our cache),
+`symbolic` (an item is a number), `procedural` (characters drawn by this library, not Omniglot; 1513 / 10 / 100), and `induction`
+(Singh et al. 2024: two attention-only layers with rotary positions on fixed features, one drawing of each of 50 classes, two pairs
+and a query, labels anew in each sequence out of 5, of whose 10 pairs 2 are held out: `--config.eval.labels=holdout`).
+Its features are ours, for want of a ResNet18: the leading 512 principal components of the 28 x 28 procedural characters.
+
+`paper` is the published size: drawings of 105 x 105 (ink is 1 here, 0 there) through a ResNet with batch norm, 12 layers of width 64
+with sinusoidal positions, p_bursty .9, batch 32, Adam at 3e-4 after 4,000 steps of warm-up, then as 1/sqrt(step), for 500,000
+steps. `quick` reads 28 x 28 pixels through one linear layer into 2 layers with rotary positions, labels embedded at scale 1, always
+bursty, 6,000 steps of Adam at 1e-3: few-shot accuracy on classes never seen is above .9 in some four minutes (the README's table).
+Few-shot problems have four shots, in bursty sequences three, as in the reference's code; classes of a problem are distinct unless
+`fewshot_replacement`. Left out of the reference's options: `randomly_generate_rare`, `flatten_superpixels`, `concatenate_labels`.
+
+Parameters, embedder and head included:
+
+COUNTS
+REAL"""
 
 from ml_collections import ConfigDict
 

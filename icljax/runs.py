@@ -105,6 +105,8 @@ def _evaluate(
   if checkpoint != 'latest' and any(run_of(Path(run))[1] for run in runs):
     raise BadInput(f'one checkpoint is named by its path, and checkpoint is {checkpoint!r}; give the run, or leave that out')
   config = read_config(run_of(Path(runs[0]))[0])
+  if mode == 'eval' and mode not in checks.eval_modes(config):
+    raise BadInput(f"mode is 'eval'; this run has {', '.join(checks.eval_modes(config))}: name one of them")
   unknown = settings.keys() - config.eval.keys()
   if unknown:
     raise BadInput(f'there is no setting {min(unknown)!r} of an evaluation; allowed are {", ".join(config.eval)}')
