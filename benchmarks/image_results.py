@@ -121,6 +121,7 @@ def draw(results: dict[str, dict]) -> None:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser.add_argument('--only', metavar='NAME', nargs='+', default=[''], help='only rows that have one of these in their name')
   parser.add_argument('--again', metavar='NAME', help='measure the rows once more that have NAME in their name')
   parser.add_argument(
     '--archives', metavar='FOLDER', help='where images_background_small1.zip lies, for the rows of real drawings'
@@ -130,7 +131,7 @@ def main() -> None:
   results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
   for name in COMMANDS:
     wanted = name not in results or (given.again and given.again in name)
-    if wanted and (archives or not name.startswith('real')):
+    if wanted and any(part in name for part in given.only) and (archives or not name.startswith('real')):
       results[name] = run(name, archives)
       results = {name: results[name] for name in COMMANDS if name in results}
       RESULTS.write_text(json.dumps(results, indent=1) + '\n')
