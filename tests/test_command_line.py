@@ -11,6 +11,7 @@ from configs import glm
 from jaxline_lite.run_folder import claim
 
 ROOT = Path(__file__).parent.parent
+IMAGES = '--config=configs/omniglot.py:procedural'
 GLM = '--config=configs/glm.py'
 
 # what is wrong: (the command line, what its one line has to name); {tmp} is a folder with `trained`, a run's config
@@ -46,6 +47,13 @@ WRONG = {
   'a run that is not there': ([GLM, '--jaxline_mode=eval'], ['{run}: no run is there', '--config.restore_path']),
   'a trained field in eval': (
     [GLM, '--jaxline_mode=eval', '--config.task.scale=2', '--config.restore_path={tmp}/trained'], ['--config.task.scale (0.5 there, 2.0 here)', 'eval.*']
+  ),
+  'a preset of images': (['--config=configs/omniglot.py:procedual'], ["'procedual'", "did you mean 'procedural'"]),
+  'a kind of sequence': ([IMAGES, '--config.data.train_seqs=fewshot'], ["data.train_seqs is 'fewshot'", 'fewshot_holdout']),
+  'too many classes': ([IMAGES, '--config.data.generator_config.n_rare_classes=1600'], ['asks for 1600 rare', 'there are 1623']),
+  'a field of sequences': ([IMAGES, '--config.data.seq_config.p_brusty=1'], ['p_brusty', "'data.seq_config.p_bursty'"]),
+  'a file of features': (
+    [IMAGES, '--config.data.example_type=features', '--config.data.features={tmp}/none.npz'], ['none.npz', 'not a .npz file']
   ),
   'a stray argument': ([GLM, 'training_steps=5'], ["'training_steps=5'", 'belongs to no flag']),
   'a flag': ([GLM, '--training_steps=5'], ["'training_steps'"]),

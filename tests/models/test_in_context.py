@@ -16,7 +16,15 @@ from tests.configs import tiny
 from tests.glms import draw
 
 KINDS = pytest.mark.parametrize(
-  ('tokens', 'head'), [('pairs', 'mixture'), ('interleaved', 'mixture'), ('pairs', 'eta'), ('interleaved', 'eta')]
+  ('tokens', 'head', 'sequence'),
+  [
+    ('pairs', 'mixture', 'transformer'),
+    ('interleaved', 'mixture', 'transformer'),
+    ('pairs', 'eta', 'transformer'),
+    ('interleaved', 'eta', 'transformer'),
+    ('pairs', 'mixture', 'lstm'),
+    ('interleaved', 'mixture', 'rnn'),
+  ],
 )
 
 
@@ -34,8 +42,12 @@ def outputs(predictor, episodes):
 
 
 @KINDS
-def test_a_prediction_depends_on_its_input_and_earlier_pairs_only(tokens, head):
-  model, episodes, k = predictor(tokens, head), jax.tree.map(lambda leaf: leaf[:3], draw('poisson', 'neg_binomial')), 4
+def test_a_prediction_depends_on_its_input_and_earlier_pairs_only(tokens, head, sequence):
+  model, episodes, k = (
+    predictor(tokens, head, model__sequence=sequence),
+    jax.tree.map(lambda leaf: leaf[:3], draw('poisson', 'neg_binomial')),
+    4,
+  )
   before = outputs(model, episodes)
   later = episodes.replace(x=episodes.x.at[:, k + 1 :].add(1.0), y=episodes.y.at[:, k:].add(2.0))
   own_input = episodes.replace(x=episodes.x.at[:, k].add(1.0))
@@ -48,8 +60,11 @@ def test_a_prediction_depends_on_its_input_and_earlier_pairs_only(tokens, head):
 
 
 @KINDS
-def test_another_truth_gives_the_same_output(tokens, head):
-  model, episodes = predictor(tokens, head), jax.tree.map(lambda leaf: leaf[:3], draw('poisson', 'neg_binomial'))
+def test_another_truth_gives_the_same_output(tokens, head, sequence):
+  model, episodes = (
+    predictor(tokens, head, model__sequence=sequence),
+    jax.tree.map(lambda leaf: leaf[:3], draw('poisson', 'neg_binomial')),
+  )
   other = episodes.replace(task=jax.tree.map(lambda leaf: leaf[::-1] + 1, episodes.task), weight=episodes.weight * 0)
   for was, now in zip(outputs(model, episodes), outputs(model, other)):
     np.testing.assert_array_equal(was, now)
