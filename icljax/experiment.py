@@ -32,10 +32,10 @@ class Experiment(AbstractExperiment):
     try:
       step, data = build.train_step(self.config), build.data(self.config)
       self._outcomes = OUTCOMES[self.config.subject](self.config, self._measure)
+      with jax.default_matmul_precision('highest'):
+        settings = build.settings(self.config)
     except ValueError as error:  # of one's own things, and of data that are not there
       raise BadInput(str(error)) from error
-    with jax.default_matmul_precision('highest'):
-      settings = build.settings(self.config)
     self._settings = self._devices.replicate(settings.replace(data=data))  # once for all steps
     self._steps = self._devices.pmap_steps(functools.partial(step, axis=devices.AXIS), self.most_steps)
     self._state: Any = None  # on the devices, from its first use on
@@ -88,7 +88,7 @@ class Experiment(AbstractExperiment):
     where = f'{len(self._devices.devices)} {jax.default_backend()} device(s)'
     products = f'matrix products of the model at precision {self.config.model.precision}'
     source = f', starting from {self.config.init_from}' if self.config.init_from else ''
-    return f'{parameter_table(self.state.params)}\non {where}, {products}{source}'
+    return f'{parameter_table(self.state.params)}\n{self._outcomes.source}on {where}, {products}{source}'
 
   def _measure(
     self, name: str, measure: Callable, arguments: Any, of_state: bool, check: Callable[[], None]

@@ -11,11 +11,13 @@ import pytest
 from configs import omniglot
 from icljax import build, checks
 from icljax.evaluation import sequences
+from icljax.experiment import Experiment
 from icljax.parameters import named
 from icljax.subjects.omniglot import item, outputs
 from icljax.tasks.drawings import Drawings, Features, Symbols
 from jaxline_lite.base_config import SIZES, check_base_config
 from jaxline_lite.devices import many_steps
+from jaxline_lite.errors import BadInput
 from tests.omniglots import tiny
 
 ALL = list(itertools.product(omniglot.PRESETS, SIZES))
@@ -125,6 +127,13 @@ WRONG = [
   ({'model__positions': 'rotary', 'model__width': 6}, 'needs heads of even width'),
   ({'eval__labels': 'holdout'}, 'eval.labels is holdout; allowed is trained'),
   ({'data__example_type': 'symbolic'}, "model.embedder is 'linear'; allowed for data.example_type 'symbolic': table"),
+  ({'data__seq_config__distinct_remainder': True, 'data__generator_config__n_rare_classes': 1, 'data__generator_config__n_common_classes': 2}, 'there are too few classes'),
+  ({'data__seq_config__p_bursty_zipfian': 0.0, 'data__generator_config__n_common_classes': 0}, 'there are too few classes'),
+  ({'data__seq_config__ways': 3, 'data__seq_config__bursty_shots': 2, 'data__generator_config__n_common_classes': 2, 'data__seq_config__p_bursty_common': 1.0, 'data__seq_config__p_bursty_zipfian': 0.0}, 'there are too few classes'),
+  ({'data__generator_config__preserve_ordering_every_n': 3}, 'n_holdout_classes is 8; allowed are multiples of preserve_ordering_every_n 3'),
+  ({'data__seq_config__fs_labels': 1}, 'fs_labels is 1; allowed are 0 and numbers from 2'),
+  ({'data__seq_config__fs_labels': 5_000}, 'fs_labels is 5000; allowed are'),
+  ({'model__positions': 'learned', 'data__seq_config__fs_shots': 6}, 'model.positions is learned, from sequences of 9 items, and there are some of 13'),
   ({'subject': 'omniglots'}, "subject is 'omniglots'; allowed are glm, omniglot"),
 ]  # fmt: skip
 
@@ -142,3 +151,32 @@ def test_a_file_of_features_that_is_none_is_refused(tmp_path):
     config = tiny(data__example_type='features', data__features=str(tmp_path / f'{name}.npz'))
     with pytest.raises(ValueError, match=r'data\.features is'):
       build.data(config)
+
+
+def test_a_damaged_file_of_features_and_one_of_too_few_classes_end_in_one_line(tmp_path):
+  np.savez(tmp_path / 'few.npz', features=np.zeros((5, 3, 8)))
+  whole = (tmp_path / 'few.npz').read_bytes()
+  (tmp_path / 'cut.npz').write_bytes(whole[: len(whole) // 2])
+  (tmp_path / 'empty.npz').write_bytes(b'')
+  np.save(tmp_path / 'single.npy', np.zeros((5, 3, 8)))
+  named = {
+    'few.npz': 'asks for 12 rare',
+    'cut.npz': 'not a .npz file',
+    'empty.npz': 'not a .npz file',
+    'single.npy': 'not a .npz file',
+  }
+  for name, message in named.items():
+    with pytest.raises(BadInput, match=message):
+      Experiment(tiny(data__example_type='features', data__features=str(tmp_path / name)))
+
+
+def test_evaluations_of_held_out_labels_are_those_that_have_some():
+  config = omniglot.get_config('induction')
+  config.eval.labels = 'holdout'
+  checks.check(config)
+  assert set(checks.eval_modes(config)) == {'eval_fewshot_holdout', 'eval_fewshot_rare', 'eval_fewshot_zipfian', 'eval_induction'}
+  trained, held_out = (
+    set(map(tuple, np.asarray(task.label_sets).tolist()))
+    for task in (build.task(config), build.eval_task(config, 'eval_fewshot_rare'))
+  )
+  assert (len(trained), len(held_out), trained & held_out) == (8, 2, set())

@@ -43,6 +43,16 @@ def test_a_copier_of_a_flipped_context_never_gives_the_classs_own_label():
   assert found['correct_closed'].mean() == 1
 
 
+def test_any_label_of_the_querys_class_is_its_own():
+  """With three labels for each rare class, an answer with another one of them is wrong, and from the weights."""
+  task = task_of('no_support_rare', labels=3)
+  drawn = episodes(task, jnp.uint32(0), jnp.arange(300))
+  other = 3 * drawn.task.positions[:, -1] + (drawn.y[:, -1].astype(jnp.int32) + 1) % 3
+  found = sequences.scores(Categorical(5.0 * jax.nn.one_hot(other, 3 * RARE + COMMON)), drawn, task)
+  np.testing.assert_array_equal(found['share_own'], 1)
+  np.testing.assert_array_equal(found['correct_open'], 0)
+
+
 def test_without_support_a_copier_guesses():
   """Every label is as likely, so that its answer counts in part for each."""
   for kind in ('no_support_zipfian', 'iwl_context'):

@@ -23,7 +23,8 @@ def eval_modes(config: ConfigDict) -> tuple[str, ...]:
 
 def resumable(config: ConfigDict) -> frozenset[str]:
   """Fields that may change when a run goes on, besides those of the loop."""
-  return frozenset({'training_steps'}) if config.optimizer.schedule in ENDLESS else frozenset()
+  lengthened = {'training_steps'} if config.optimizer.schedule in ENDLESS else set()
+  return frozenset(lengthened | SUBJECTS[config.subject].RESUMABLE)
 
 
 def check(config: ConfigDict) -> None:

@@ -8,6 +8,7 @@ from icljax.checks.fields import at_least, get, known, names, one_of, positive
 FAMILIES = ('linear', 'logistic', 'poisson', 'neg_binomial', 'exponential', 'multinomial')
 HEADS = ('mixture', 'eta')
 TOKENS = ('pairs', 'interleaved')
+RESUMABLE: frozenset[str] = frozenset()  # fields that may change when a run goes on
 
 
 def family_names(config: ConfigDict) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ POLYSEMY = re.compile(r'ordered_polysemy([1-9][0-9]*)')
 DRAWINGS = 20  # of a class of Omniglot, and of procedural characters
 VARIANTS = 8  # of a class, where images are augmented
 FULL = 105  # side of a drawing
+RESUMABLE = frozenset({'data.manual_dir', 'data.data_dir', 'data.cache_dir'})  # fields that may change when a run goes on
+MOST_SETS = 10_000  # of labels
 
 
 def labelings(config: ConfigDict) -> tuple[str, str, int]:
@@ -55,22 +57,51 @@ def augmented(config: ConfigDict) -> bool:
 
 def eval_modes(config: ConfigDict) -> tuple[str, ...]:
   """The names of all evaluations that a run of this config can have."""
+  modes = possible(config)
+  if config.eval.labels == 'holdout':  # other sequences would be the same with labels that are trained on
+    modes = [name for name in modes if name in (*FEWSHOT, 'induction')]
+  return tuple(f'eval_{name}' for name in sorted(modes))
+
+
+def possible(config: ConfigDict) -> list[str]:
+  """The sequences that there are classes and fixed labels for, and `induction`."""
   count, seq = config.data.generator_config, config.data.seq_config
   there = {'common': count.n_common_classes, 'rare': count.n_rare_classes, 'holdout': count.n_holdout_classes}
   there['zipfian'] = there['common'] + there['rare']
-  unfixed = 'unfixed' in (seq.labeling_rare, seq.labeling_common)
+  fixed = {'common': seq.labeling_common != 'unfixed', 'rare': seq.labeling_rare != 'unfixed'}
+  fixed['zipfian'] = all(fixed[kind] or not there[kind] for kind in ('common', 'rare'))
   needed = {f'fewshot_{kind}': (kind, seq.ways) for kind in there}
-  if not unfixed:  # else nothing is in the weights
-    needed |= {f'no_support_{kind}': (kind, 2) for kind in KINDS} | {'random': ('zipfian', 1)}
-    needed |= {'flip': ('zipfian', seq.ways + 1), 'iwl_context': ('zipfian', seq.ways + 1)}
-  modes = [name for name, (kind, least) in needed.items() if there[kind] >= least]
-  if seq.seq_len > seq.bursty_shots * seq.ways and there['zipfian'] >= seq.ways:
-    modes.append('bursty')
-  if there['common'] and there['rare'] >= seq.ways:
-    modes.append('mixed')
-  if config.model.sequence == 'transformer' and there['holdout'] >= seq.ways:
-    modes.append('induction')
-  return tuple(f'eval_{name}' for name in sorted(modes))
+  needed |= {f'no_support_{kind}': (kind, 2) for kind in KINDS if fixed[kind]}  # else nothing is in the weights
+  needed |= {'random': ('zipfian', 1)}
+  needed |= {'flip': ('zipfian', seq.ways + 1), 'iwl_context': ('zipfian', seq.ways + 1)} if fixed['zipfian'] else {}
+  names = [name for name, (kind, least) in needed.items() if there[kind] >= least]
+  names += ['bursty'] if _bursty(config, there) else []
+  names += ['mixed'] if there['common'] and there['rare'] >= seq.ways else []
+  transformer = config.model.sequence == 'transformer'
+  return names + (['induction'] if transformer and there['holdout'] >= seq.ways else [])
+
+
+def _bursty(config: ConfigDict, there: dict[str, int]) -> bool:
+  """Whether there are items and classes enough for whatever a bursty sequence may be."""
+  seq = config.data.seq_config
+  rest = seq.seq_len - 1 - seq.bursty_shots * seq.ways
+  least = {'zipfian': 1, 'common': 0, 'rare': 0}
+
+  def needs(kind: str, number: int) -> None:
+    least[kind] = max(least[kind], number)
+
+  of_rest = rest if seq.distinct_remainder else min(rest, 1)
+  if seq.p_bursty > 0:
+    needs('zipfian', seq.ways + (rest if seq.distinct_remainder else 0))
+    if seq.p_bursty_common > 0:
+      needs('common', seq.ways)
+      needs('rare', of_rest)
+    if seq.p_bursty_zipfian + seq.p_bursty_common < 1:
+      needs('rare', seq.ways)
+      needs('common', of_rest)
+  if seq.p_bursty < 1 and seq.non_bursty_type != 'zipfian':
+    needs('common', 2 if seq.non_bursty_type == 'common_no_support' else 1)
+  return rest >= 0 and all(there[kind] >= number for kind, number in least.items())
 
 
 def check(config: ConfigDict) -> None:
@@ -89,13 +120,25 @@ def check(config: ConfigDict) -> None:
     raise ValueError(
       f'model.embedder is {config.model.embedder!r}; allowed for {of}data.example_type {config.data.example_type!r}: {", ".join(reads)}'
     )
+  if config.model.sequence == 'transformer':
+    _check_positions(config)
+  one_of(config, 'eval.labels', LABEL_SETS)
+  if config.eval.labels == 'holdout' and not config.data.seq_config.fs_holdout_sets:
+    raise ValueError('eval.labels is holdout; allowed is trained, for data.seq_config.fs_holdout_sets is 0')
+
+
+def _check_positions(config: ConfigDict) -> None:
   if config.model.positions == 'rotary' and config.model.width // config.model.heads % 2:
     raise ValueError(
       f'model.positions is rotary, which needs heads of even width; model.width {config.model.width} over {config.model.heads} heads is odd'
     )
-  one_of(config, 'eval.labels', LABEL_SETS)
-  if config.eval.labels == 'holdout' and not config.data.seq_config.fs_holdout_sets:
-    raise ValueError('eval.labels is holdout; allowed is trained, for data.seq_config.fs_holdout_sets is 0')
+  seq = config.data.seq_config
+  problem = seq.fs_shots * seq.ways + 1
+  trained = problem if config.data.train_seqs in (*FEWSHOT, 'mixed') else seq.seq_len
+  if config.model.positions == 'learned' and trained < max(problem, seq.seq_len):
+    raise ValueError(
+      f'model.positions is learned, from sequences of {trained} items, and there are some of {max(problem, seq.seq_len)}: set data.seq_config.seq_len and fs_shots * ways + 1 alike, or other positions'
+    )
 
 
 def _check_data(config: ConfigDict) -> None:
@@ -134,9 +177,14 @@ def _check_classes(config: ConfigDict) -> None:
   block = count.preserve_ordering_every_n
   if block and there is not None and there % block:
     raise ValueError(f'data.generator_config.preserve_ordering_every_n is {block}, which does not divide the {there} classes')
-  if augmented(config) and (block % VARIANTS or not block):
+  if block and count.n_holdout_classes % block:
     raise ValueError(
-      f'data.generator_config.preserve_ordering_every_n is {block}; with augment_images allowed are multiples of {VARIANTS}, so that no character is both trained on and held out'
+      f'data.generator_config.n_holdout_classes is {count.n_holdout_classes}; allowed are multiples of preserve_ordering_every_n {block}, so that whole blocks are held out'
+    )
+  together = VARIANTS * (DRAWINGS if config.data.omniglot_config.exemplars == 'separated' else 1)
+  if augmented(config) and (block % together or not block):
+    raise ValueError(
+      f'data.generator_config.preserve_ordering_every_n is {block}; with augment_images allowed are multiples of {together}, so that no character is both trained on and held out'
     )
 
 
@@ -162,26 +210,15 @@ def _check_sequences(config: ConfigDict) -> None:
     raise ValueError(
       f'data.seq_config.p_bursty_common is {seq.p_bursty_common} and p_bursty_zipfian {seq.p_bursty_zipfian}; allowed is a sum of at most 1'
     )
+  if 0 < seq.fs_labels < seq.ways or label_sets(config) > MOST_SETS:
+    raise ValueError(
+      f'data.seq_config.fs_labels is {seq.fs_labels}; allowed are 0 and numbers from {seq.ways}, the ways, of which there are at most {MOST_SETS} sets of {seq.ways}'
+    )
   if seq.fs_holdout_sets >= label_sets(config):
     raise ValueError(
       f'data.seq_config.fs_holdout_sets is {seq.fs_holdout_sets}; allowed is less than {label_sets(config)}, the sets of {seq.ways} of {max(seq.fs_labels, seq.ways)} labels'
     )
-  if f'eval_{config.data.train_seqs}' not in eval_modes(config):
+  if config.data.train_seqs not in possible(config):
     raise ValueError(
-      f'data.train_seqs is {config.data.train_seqs!r}, for which there are too few classes or items, or no fixed labels; allowed here are {", ".join(name.removeprefix("eval_") for name in eval_modes(config) if name.removeprefix("eval_") in SEQUENCES)}'
-    )
-  _check_kinds(config)
-
-
-def _check_kinds(config: ConfigDict) -> None:
-  """Bursty sequences need classes of each kind that they may draw."""
-  seq, count = config.data.seq_config, config.data.generator_config
-  if config.data.train_seqs != 'bursty':
-    return
-  mixes = seq.p_bursty > 0 and seq.p_bursty_zipfian < 1
-  needs_common = mixes or (seq.p_bursty < 1 and seq.non_bursty_type != 'zipfian')
-  least = 2 if seq.non_bursty_type == 'common_no_support' else seq.ways if mixes else 1
-  if (needs_common and count.n_common_classes < least) or (mixes and count.n_rare_classes < seq.ways):
-    raise ValueError(
-      f'data.generator_config has {count.n_rare_classes} rare and {count.n_common_classes} common classes, too few for data.seq_config.p_bursty_zipfian {seq.p_bursty_zipfian} and non_bursty_type {seq.non_bursty_type!r}'
+      f'data.train_seqs is {config.data.train_seqs!r}, for which there are too few classes or items, or no fixed labels; allowed here are {", ".join(name for name in possible(config) if name in SEQUENCES)}'
     )

@@ -21,7 +21,7 @@ SHARES = {
   'fewshot': 'few-shot problems',
   'common': 'common classes',
   'rare': 'rare classes',
-  'own': "the query's class, as the weights may know it",
+  'own': "the query's class, as the weights may know them",
 }
 
 
@@ -32,8 +32,7 @@ def scores(predicted: Categorical, drawn: Episode, task: Sequences) -> dict[str,
   several that are equally likely each counts in part.
   """
   outputs = predicted.eta.shape[-1]
-  fewshot = jnp.zeros(outputs, bool).at[task.label_sets.reshape(-1)].set(True)
-  owned = owned_labels(task, outputs)
+  fewshot, owned = task.drawn(outputs), task.owned(outputs)
 
   def of_one(eta: Array, episode: Episode) -> dict[str, Array]:
     labels, target = episode.y.astype(jnp.int32), jax.nn.one_hot(episode.y[-1].astype(jnp.int32), outputs)
@@ -42,22 +41,13 @@ def scores(predicted: Categorical, drawn: Episode, task: Sequences) -> dict[str,
     answer, closed = best(eta), best(jnp.where(allowed, eta, -jnp.inf))
     context = jnp.zeros(outputs, bool).at[labels[:-1]].set(True)
     among = {'context': context, 'fewshot': fewshot, **owned}
-    if owned:
-      among['own'] = jnp.zeros(outputs, bool).at[episode.task.own[-1]].set(True, mode='drop')
+    if len(owned) == len(task.labelings):
+      among['own'] = jnp.zeros(outputs, bool).at[task.own_labels(episode.task.positions[-1])].set(True, mode='drop')
     shares = {f'share_{name}': (answer * members).sum() for name, members in among.items()}
     right = {'correct_open': (answer * target).sum(), 'correct_closed': (closed * target).sum()}
     return right | {'chance': 1 / allowed.sum()} | shares
 
   return {'nats': -predicted.log_prob(drawn.y[:, -1])} | jax.vmap(of_one)(predicted.eta, drawn)
-
-
-def owned_labels(task: Sequences, outputs: int) -> dict[str, Array]:
-  """Which labels common and rare classes keep, `[C]` each; nothing where none are kept."""
-  rare, common = task.pool.rare, task.pool.common
-  if 'unfixed' in task.labelings:
-    return {}
-  mask = lambda positions: jnp.zeros(outputs, bool).at[task.own_labels(positions).reshape(-1)].set(True)
-  return {'common': mask(jnp.arange(rare, rare + common)), 'rare': mask(jnp.arange(rare))}
 
 
 def model_scores(

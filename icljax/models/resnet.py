@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jax import Array
+
+from icljax.models.transformer import dtype_of
 
 DECAY, EPSILON = 0.9, 1e-5
 
@@ -17,7 +20,7 @@ class Norm(nn.Module):
   def __call__(self, x: Array, training: bool, axis: str | None) -> Array:
     return nn.BatchNorm(
       use_running_average=not training, momentum=DECAY, epsilon=EPSILON, scale_init=self.scale_init, axis_name=axis, name='norm'
-    )(x)
+    )(x.astype(jnp.float32))
 
 
 class Bottleneck(nn.Module):
@@ -32,7 +35,14 @@ class Bottleneck(nn.Module):
   def __call__(self, x: Array, training: bool, axis: str | None) -> Array:
     def convolved(x, channels, size, stride, name):
       layer = nn.Conv(
-        channels, (size, size), (stride, stride), padding='SAME', use_bias=False, precision=self.precision, name=name
+        channels,
+        (size, size),
+        (stride, stride),
+        padding='SAME',
+        use_bias=False,
+        dtype=dtype_of(self.precision),
+        precision=self.precision,
+        name=name,
       )
       return layer(x)
 
@@ -62,9 +72,17 @@ class ResNet(nn.Module):
 
   @nn.compact
   def __call__(self, images: Array, training: bool = False, axis: str | None = None) -> Array:
-    x = nn.Conv(self.stem, (7, 7), (2, 2), padding='SAME', use_bias=False, precision=self.precision, name='stem')(
-      images[..., None]
+    stem = nn.Conv(
+      self.stem,
+      (7, 7),
+      (2, 2),
+      padding='SAME',
+      use_bias=False,
+      dtype=dtype_of(self.precision),
+      precision=self.precision,
+      name='stem',
     )
+    x = stem(images[..., None])
     x = nn.max_pool(nn.relu(Norm(name='norm_stem')(x, training, axis)), (3, 3), (2, 2), padding='SAME')
     for group, (channels, stride) in enumerate(zip(self.channels, self.strides)):
       for block in range(self.blocks):

@@ -3,7 +3,10 @@
 from typing import cast
 
 import flax.linen as nn
+import jax
 from jax import Array
+
+from icljax.models.transformer import dtype_of
 
 
 class Recurrent(nn.Module):
@@ -21,7 +24,8 @@ class Recurrent(nn.Module):
   def __call__(self, tokens: Array) -> Array:
     for layer in range(self.layers):
       over_time = nn.RNN(self.cell(tokens.shape[-1], f'block_{layer}'), name=f'over_time_{layer}')
-      tokens = cast(Array, over_time(tokens))
+      with jax.default_matmul_precision(self.precision):
+        tokens = cast(Array, over_time(tokens)).astype(tokens.dtype)
     return tokens
 
 
@@ -29,11 +33,11 @@ class LSTM(Recurrent):
   """Hochreiter & Schmidhuber 1997."""
 
   def cell(self, width: int, name: str) -> nn.RNNCellBase:
-    return nn.OptimizedLSTMCell(width, name=name)
+    return nn.OptimizedLSTMCell(width, dtype=dtype_of(self.precision), name=name)
 
 
 class RNN(Recurrent):
   """Elman 1990: h_t = tanh(W x_t + U h_{t-1} + b)."""
 
   def cell(self, width: int, name: str) -> nn.RNNCellBase:
-    return nn.SimpleCell(width, name=name)
+    return nn.SimpleCell(width, dtype=dtype_of(self.precision), name=name)

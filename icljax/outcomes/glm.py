@@ -29,7 +29,10 @@ class Outcomes:
   Attributes:
     measure: (name, function of (arguments, tree, indices), arguments, of_state, check) -> its arrays over all evaluation
       episodes; `tree` is (parameters, model state, data) on the devices where `of_state`.
+    source: what data there are, for a line of the log; nothing, where episodes are drawn from nothing.
   """
+
+  source = ''
 
   def __init__(self, config: ConfigDict, measure: Measure):
     self.config, self._measure = config, measure

@@ -22,13 +22,19 @@ INDUCTION = 'eval_induction'
 SOURCES = {'procedural': 'procedural characters (not Omniglot)', 'symbolic': 'symbols', 'features': 'given features'}
 
 
+def source_of(config: ConfigDict) -> str:
+  """What a config's items are, for logs, tables and pictures."""
+  data = config.data
+  return SOURCES.get(data.example_type, f'Omniglot {data.omniglot_config.omniglot_split}')
+
+
 class Outcomes:
   """Of the runs of one config; see `outcomes.glm`."""
 
   def __init__(self, config: ConfigDict, measure: Callable[..., dict[str, np.ndarray]]):
     self.config, self._measure = config, measure
-    data = config.data
-    self.source = SOURCES.get(data.example_type, f'Omniglot {data.omniglot_config.omniglot_split}')
+    self._items = source_of(config)
+    self.source = f'{self._items} '
 
   def evaluate(self, mode: str, check: Callable[[], None]) -> Evaluation:
     task, seed = build.eval_task(self.config, mode), np.uint32(self.config.eval.seed)
@@ -42,7 +48,7 @@ class Outcomes:
       metrics, table = sequences.summarize_attention(measured)
     else:
       metrics, table = sequences.summarize(measured)
-    return Evaluation(metrics, f'{self.source}: {table}', measured)
+    return Evaluation(metrics, f'{self._items}: {table}', measured)
 
   def draw_training(self, folder: Path) -> None:
     lines = list(read_lines(folder / 'metrics.jsonl'))
@@ -51,13 +57,13 @@ class Outcomes:
       modes = [mode for mode in self.config.eval_modes if mode not in (INDUCTION, 'eval')]
       found = {mode: pd.DataFrame(EvalFolder(folder, mode).records(settings_of(self.config))) for mode in modes}
       found = {mode: frame for mode, frame in found.items() if len(frame)}
-      plots.training(folder / 'train.png', loss, found, f'{folder.name}, {self.source}: training')
+      plots.training(folder / 'train.png', loss, found, f'{folder.name}, {self._items}: training')
 
   def draw_evaluation(
     self, mode: str, folder: Path, step: int, shifts: list[str], evaluation: Evaluation, records: list[dict[str, Any]]
   ) -> None:
     suffix = ''.join(f'_{shift}' for shift in shifts)
-    title = ', '.join([folder.parent.name, self.source, mode, *shifts])
+    title = ', '.join([folder.parent.name, self._items, mode, *shifts])
     evaluated = pd.DataFrame(records).drop(columns='settings')
     if mode == INDUCTION:
       plots.heads(folder / f'heads{suffix}.png', evaluated, title)
@@ -70,12 +76,15 @@ class Outcomes:
 
   def compare(self, mode: str, folder: Path, evaluations: dict[str, Evaluation], configs: dict[str, ConfigDict]) -> str:
     """`comparison.png` and `comparison.csv`; one table of all models."""
-    del configs
-    frame = pd.DataFrame({title: found.metrics for title, found in evaluations.items()}).T.rename_axis('title').reset_index()
+    sources = {title: source_of(config) for title, config in configs.items()}
+    named = {title: f'{title}, {sources[title]}' if len(set(sources.values())) > 1 else title for title in evaluations}
+    frame = pd.DataFrame({named[title]: found.metrics for title, found in evaluations.items()}).T
+    frame = frame.rename_axis('title').reset_index()
     write(folder / 'comparison.csv', frame)
     shown = [name for name in frame.columns if f'{name}_se' in frame.columns]
+    about = ', '.join([mode, *dict.fromkeys(sources.values())])
     if mode != INDUCTION:
-      plots.comparison(folder / 'comparison.png', frame, f'{mode}, {self.source}')
+      plots.comparison(folder / 'comparison.png', frame, about)
     rows = [['', *frame.title]]
     rows += [[name, *(f'{m:.3f} ± {e:.3f}' for m, e in zip(frame[name], frame[f'{name}_se']))] for name in shown]
-    return aligned(rows)
+    return f'{about}\n{aligned(rows)}'

@@ -51,4 +51,15 @@ class TrainedLabels(Trained):
     y = np.asarray(y_context)
     if not np.isin(y[np.isfinite(y)], np.arange(self.labels)).all():
       raise ValueError(f'y_context has labels from {y.min()} to {y.max()}; allowed are whole numbers from 0 to {self.labels - 1}')
+    if self.item.shape == ():
+      self._check_symbols(x_context, x_query)
     return cast(Categorical, self.answers(x_context, y, x_query))
+
+  def _check_symbols(self, *given: ArrayLike) -> None:
+    """Raises ValueError for items that are none of the symbols."""
+    symbols = self.config.data.symbolic_config.dataset_size
+    for items in map(np.asarray, given):
+      if not np.isin(items, np.arange(symbols)).all():
+        raise ValueError(
+          f'items have symbols from {items.min()} to {items.max()}; allowed are whole numbers from 0 to {symbols - 1}'
+        )

@@ -1,7 +1,11 @@
 """Sequences of drawings by config."""
 
 import functools
+import io
 import itertools
+import zipfile
+import zlib
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -58,9 +62,11 @@ def _features(path: str) -> np.ndarray:
     ValueError: if there is none.
   """
   try:
-    with np.load(path, allow_pickle=False) as arrays:
+    with np.load(
+      io.BytesIO(Path(path).read_bytes()), allow_pickle=False
+    ) as arrays:  # by its name numpy leaves a damaged file open
       (found,) = arrays.values()
-  except (OSError, ValueError) as error:
+  except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
     raise ValueError(f'data.features is {path!r}, not a .npz file with one array [C, J, F]: {error}') from error
   if found.ndim != 3 or not np.issubdtype(found.dtype, np.floating) or not np.isfinite(found).all():
     raise ValueError(

@@ -77,13 +77,14 @@ class Table(struct.PyTreeNode):
 
     Args:
       kind: index into `KINDS`.
-      without: positions `[n]`, each once, that are not to be drawn; some may have no mass.
+      without: positions `[n]` that are not to be drawn; some may have no mass, or come twice.
     """
     uniform = jax.random.uniform(key, shape)
     if without is None or without.size == 0:
       return self._clipped(kind, uniform * self.cumulative[kind, -1])
     without = jnp.sort(without)
     begins, ends = jax.vmap(lambda position: self._interval(kind, position))(without)
+    ends = jnp.where(jnp.append(False, without[1:] == without[:-1]), begins, ends)  # what comes again is left out already
     mass = uniform * (self.cumulative[kind, -1] - (ends - begins).sum())
     for begin, end in zip(begins, ends):  # the intervals that are left out are jumped over, from left to right
       mass = jnp.where(mass >= begin, mass + (end - begin), mass)
@@ -109,7 +110,7 @@ def ordered_classes(classes: int, seed: int, block: int = 1) -> np.ndarray:
     ValueError: if the blocks do not divide the classes.
   """
   if classes % block:
-    raise ValueError(f'data.preserve_ordering_every_n is {block}, which does not divide the {classes} classes')
+    raise ValueError(f'data.generator_config.preserve_ordering_every_n is {block}, which does not divide the {classes} classes')
   blocks = np.random.default_rng(seed).permutation(classes // block)
   return (blocks[:, None] * block + np.arange(block)).reshape(-1)
 

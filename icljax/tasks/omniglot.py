@@ -59,7 +59,7 @@ class Sequences(struct.PyTreeNode):
       drawn anew for each sequence from one of the `label_sets`, where the classes of a bursty problem have different ones.
     labels: how many labels each class owns, of which a sequence uses one: more than 1 is polysemy. Only rare classes whose
       labels are ordered own several.
-    points: K, items of a sequence that is not a few-shot problem alone.
+    points: K, items of a sequence that neither is a few-shot problem alone nor `mixed`.
     shots, ways: of the few-shot problem.
     drawings: J, drawings of a class.
     replacement: whether the classes of a few-shot problem may be one twice, as published.
@@ -100,11 +100,11 @@ class Sequences(struct.PyTreeNode):
   def sample(self, key: Array) -> Episode:
     """One sequence: x `[K, 3]`, labels y `[K]`. The key is consumed."""
     class_key, label_key, drawing_key = jax.random.split(key, 3)
-    positions, labels, own = self._items(class_key, label_key, self.pool.table())
+    positions, labels = self._items(class_key, label_key, self.pool.table())
     seeds = jnp.zeros_like(positions) if self.noise is None else jax.random.bits(key, positions.shape).astype(jnp.int32)
     handles = jnp.stack([self.pool.ids[positions], self._drawings(drawing_key, positions), seeds], axis=-1)
     weight = jnp.full(labels.shape, 0.0 if self.interim is None else self.interim, jnp.float32).at[-1].set(1.0)
-    return Episode(x=handles, y=labels.astype(jnp.float32), weight=weight, task=SequenceTruth(positions, own))
+    return Episode(x=handles, y=labels.astype(jnp.float32), weight=weight, task=SequenceTruth(positions))
 
   def allowed(self, labels: Array, outputs: int) -> Array:
     """Which labels an answer may be where it is known what kind of sequence this is, `[outputs]`.
@@ -115,16 +115,30 @@ class Sequences(struct.PyTreeNode):
     """
     if self.kind == 'flip':
       return _among(labels, outputs)
-    if self.kind in FEWSHOT or 'unfixed' in self.labelings:
-      return _among(self.label_sets.reshape(-1), outputs)
-    is_rare = jnp.arange(self.pool.ids.size) < self.pool.rare
-    is_common = ~is_rare & (jnp.arange(self.pool.ids.size) < self.pool.rare + self.pool.common)
-    kind = 'common' if self.kind == 'mixed' else self.kind.removeprefix('no_support_')
-    of_kind = {'rare': is_rare, 'common': is_common}.get(kind, is_rare | is_common)
-    owned = self.own_labels(jnp.arange(self.pool.ids.size))
-    return (jnp.zeros(outputs, bool).at[owned].max(of_kind[:, None])) | (
-      _among(self.label_sets.reshape(-1), outputs) if self.kind == 'mixed' else False
+    if self.kind in FEWSHOT:
+      return self.drawn(outputs)
+    kinds = {'mixed': ('common',), 'no_support_rare': ('rare',), 'no_support_common': ('common',)}.get(
+      self.kind, ('rare', 'common')
     )
+    owned, labelings = self.owned(outputs), dict(zip(('rare', 'common'), self.labelings))
+    masks = [owned[kind] for kind in kinds if kind in owned]
+    if self.kind == 'mixed' or any(labelings[kind] == 'unfixed' for kind in kinds):
+      masks.append(self.drawn(outputs))
+    return jnp.stack(masks).any(0)
+
+  def drawn(self, outputs: int) -> Array:
+    """Which labels are drawn anew for sequences, `[outputs]`."""
+    return _among(self.label_sets.reshape(-1), outputs)
+
+  def owned(self, outputs: int) -> dict[str, Array]:
+    """Which labels rare and common classes keep, `[outputs]` each; without those whose labels are drawn."""
+    rare, seen = self.pool.rare, self.pool.rare + self.pool.common
+    positions: dict[str, Array] = {'rare': jnp.arange(rare), 'common': jnp.arange(rare, seen)}
+    return {
+      kind: _among(self.own_labels(positions[kind]).reshape(-1), outputs)
+      for kind, labeling in zip(positions, self.labelings)
+      if labeling != 'unfixed'
+    }
 
   def own_labels(self, positions: Array) -> Array:
     """The labels that classes keep, `[..., labels]`: `labels` of a rare class, and of others one as many times."""
@@ -136,8 +150,8 @@ class Sequences(struct.PyTreeNode):
     is_rare = (positions < self.pool.rare)[..., None]
     return jnp.where(is_rare, of(self.labelings[0], rare), of(self.labelings[1], common))
 
-  def _items(self, key: Array, label_key: Array, table: Table) -> tuple[Array, Array, Array]:
-    """Positions in the pool, labels, and labels outside this context of the items, `[K]`."""
+  def _items(self, key: Array, label_key: Array, table: Table) -> tuple[Array, Array]:
+    """Positions in the pool and labels of the items, `[K]`."""
     if self.kind in FEWSHOT:
       return self._few_shot(key, label_key, table, jnp.int32(FEWSHOT[self.kind]))
     if self.kind == 'mixed':
@@ -146,7 +160,7 @@ class Sequences(struct.PyTreeNode):
       positions = table.draw(many_key, jnp.int32(COMMON), shape=problem[0].shape)
       is_problem = jax.random.uniform(which_key) < self.fewshot
       labels = self._labels(label_key, positions)
-      return jax.tree.map(lambda a, b: jnp.where(is_problem, a, b), problem, (positions, labels, labels))
+      return jax.tree.map(lambda a, b: jnp.where(is_problem, a, b), problem, (positions, labels))
     if self.kind in PROBES:
       return self._probe(key, label_key, table)
     problem = None
@@ -156,16 +170,14 @@ class Sequences(struct.PyTreeNode):
       positions = self._without_support(key, table, jnp.int32(NO_SUPPORT[self.kind]))
     else:
       positions, problem = self._bursty(key, table)
-    labels = self._labels(label_key, positions, problem)
-    return positions, labels, labels
+    return positions, self._labels(label_key, positions, problem)
 
-  def _few_shot(self, key: Array, label_key: Array, table: Table, kind: Array) -> tuple[Array, Array, Array]:
+  def _few_shot(self, key: Array, label_key: Array, table: Table, kind: Array) -> tuple[Array, Array]:
     """`ways` classes, each `shots` times, and one of them again; labels drawn anew for each sequence."""
     class_key, order_key, query_key = jax.random.split(key, 3)
     classes = self._problem_classes(class_key, table, kind)
     slots = jnp.append(self._order(order_key), jax.random.randint(query_key, (), 0, self.ways))
-    positions = classes[slots]
-    return positions, self._label_set(label_key)[slots], self._labels(label_key, positions)
+    return classes[slots], self._label_set(label_key)[slots]
 
   def _order(self, key: Array) -> Array:
     """Which class of a problem stands where in its context, `[shots * ways]`."""
@@ -179,7 +191,7 @@ class Sequences(struct.PyTreeNode):
     labels = self.label_sets[jax.random.randint(which_key, (), 0, self.label_sets.shape[0])]
     return jax.random.permutation(order_key, labels)
 
-  def _probe(self, key: Array, label_key: Array, table: Table) -> tuple[Array, Array, Array]:
+  def _probe(self, key: Array, label_key: Array, table: Table) -> tuple[Array, Array]:
     """Sequences like few-shot problems, of classes that are trained on and have their own labels, but for one thing.
 
     `flip`: in the context, each class has the label of the next one; the answer is the context's (after Wei et al. 2023).
@@ -191,7 +203,7 @@ class Sequences(struct.PyTreeNode):
     query = jnp.int32(self.ways) if self.kind == 'iwl_context' else jax.random.randint(query_key, (), 0, self.ways)
     slots, own = jnp.append(slots, query), self._labels(label_key, classes)
     shown = jnp.roll(own[:-1], -1) if self.kind == 'flip' else own
-    return classes[slots], shown[slots], own[slots]
+    return classes[slots], shown[slots]
 
   def _problem_classes(self, key: Array, table: Table, kind: Array) -> Array:
     if self.replacement:
@@ -257,15 +269,9 @@ class Sequences(struct.PyTreeNode):
 
 
 class SequenceTruth(struct.PyTreeNode):
-  """What generated a sequence.
-
-  Attributes:
-    positions: the classes of its items as positions in the pool, `[K]`.
-    own: their labels outside this context, which the weights may know, `[K]`.
-  """
+  """What generated a sequence: the classes of its items as positions in the pool, `[K]`."""
 
   positions: Array
-  own: Array
 
 
 def first_occurrence(positions: Array) -> Array:
@@ -275,4 +281,4 @@ def first_occurrence(positions: Array) -> Array:
 
 def _among(labels: Array, outputs: int) -> Array:
   """Which of the numbers 0..outputs-1 are among the labels."""
-  return (jnp.arange(outputs)[:, None] == labels.astype(jnp.int32)[None]).any(1)
+  return jnp.zeros(outputs, bool).at[labels.astype(jnp.int32)].set(True)

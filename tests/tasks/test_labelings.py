@@ -49,8 +49,7 @@ def test_sets_of_labels_are_those_of_the_problems():
 
 def test_a_flipped_context_has_each_others_labels():
   episodes, positions = draw('flip')
-  y, own = episodes.y.astype(int), episodes.task.own.astype(int)
-  np.testing.assert_array_equal(own, positions)
+  y = episodes.y.astype(int)
   for row in range(300):
     classes = np.unique(positions[row])
     assert len(classes) == 2
@@ -65,6 +64,20 @@ def test_iwl_context_has_a_problem_of_other_classes():
   assert all(len(np.unique(row)) == 2 for row in positions[:300, :-1])
   np.testing.assert_array_equal(episodes.y, positions)
   assert positions.max() < RARE + COMMON
+
+
+def test_labels_are_allowed_kind_by_kind_where_only_some_are_fixed():
+  """A perfect model's answers are among them: every label that occurs as a query's."""
+  for kind, labelings in (
+    ('bursty', ('unfixed', 'ordered')),
+    ('mixed', ('unfixed', 'ordered')),
+    ('bursty', ('ordered', 'unfixed')),
+  ):
+    task = sequences(kind, labelings=labelings)
+    episodes, _ = draw(kind, labelings=labelings)
+    allowed = np.flatnonzero(task.allowed(jnp.zeros(8), 12))
+    assert set(np.unique(episodes.y[:, -1])) == set(allowed)
+    assert set(task.owned(12)) == {name for name, labeling in zip(('rare', 'common'), labelings) if labeling != 'unfixed'}
 
 
 @pytest.mark.parametrize(
