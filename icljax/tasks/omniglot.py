@@ -120,7 +120,8 @@ class Sequences(struct.PyTreeNode):
     kinds = {'mixed': ('common',), 'no_support_rare': ('rare',), 'no_support_common': ('common',)}.get(
       self.kind, ('rare', 'common')
     )
-    owned, labelings = self.owned(outputs), dict(zip(('rare', 'common'), self.labelings))
+    owned = self.owned(outputs)
+    labelings: dict[str, str] = dict(zip(('rare', 'common'), self.labelings))
     masks = [owned[kind] for kind in kinds if kind in owned]
     if self.kind == 'mixed' or any(labelings[kind] == 'unfixed' for kind in kinds):
       masks.append(self.drawn(outputs))
