@@ -60,14 +60,14 @@ def run(name: str, archives: str | None) -> dict:
   subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {'JAX_ENABLE_COMPILATION_CACHE': 'false'})
   seconds, cpu_seconds = time.perf_counter() - began, cpu() - cpu_before
   if name == 'induction':
-    shutil.copy(folder / 'eval_induction' / 'heads.png', ROOT / 'docs' / 'induction.png')
+    draw_induction(folder)
   modes = sorted(path for path in folder.glob('eval_*') if path.name != 'eval_induction')
   over = {path.name: [shown(record) for record in read_lines(path / 'metrics.jsonl')] for path in modes}
   return {'seconds': round(seconds), 'cpu_seconds': round(cpu_seconds), 'over_training': over}
 
 
 def shown(record: dict) -> dict:
-  return {name: value for name, value in record.items() if name.startswith(('step', 'accuracy', 'share', 'nats'))}
+  return {name: value for name, value in record.items() if name.startswith(('step', 'accuracy', 'share_context'))}
 
 
 def row(name: str, result: dict) -> str:
@@ -117,6 +117,27 @@ def draw(results: dict[str, dict]) -> None:
     axes.legend(frameon=False)
   in_context.axhline(0.5, color='0.6', linestyle=':')
   figure.savefig(ROOT / 'docs' / 'omniglot.png', dpi=110)
+
+
+def draw_induction(folder: Path) -> None:
+  """`docs/induction.png`: the loss with its plateau and drop, and what every head attends to, over training."""
+  figure = Figure(figsize=(13, 3.8), layout='constrained')
+  FigureCanvasAgg(figure)
+  figure.suptitle('induction: fixed features of procedural characters (not Omniglot), every line a head', fontsize='medium')
+  loss, *panels = figure.subplots(1, 3)
+  logged, heads = (pd.DataFrame(read_lines(folder / name / 'metrics.jsonl')) for name in ('', 'eval_induction'))
+  loss.plot(logged.step, logged.loss, color='C3')
+  loss.set(xlabel='step', ylabel='nats per query, training')
+  labels = {'previous': 'attention of labels to their items', 'induction': "attention of the query to its class's labels"}
+  for axes, (kind, label) in zip(panels, labels.items()):
+    for name in [name for name in heads.columns if name.startswith(f'{kind}/') and not name.endswith('_se')]:
+      block, head = name.split('/')[1:]
+      axes.plot(heads.step, heads[name], color=f'C{block}', label=f'block {block}' if head == '0' else '_')
+    axes.set(xlabel='step', ylabel=label, ylim=(0, 1))
+    axes.legend(frameon=False)
+  for axes in (loss, *panels):
+    axes.set_xscale('log')
+  figure.savefig(ROOT / 'docs' / 'induction.png', dpi=110)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from benchmarks import results
+from benchmarks import image_results, results
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,6 +21,12 @@ def test_the_table_is_what_the_runs_gave():
   for which, table in results.TABLES.items():
     assert results.between(results.README.read_text(), which)[1] == table(measured)
   assert measured.keys() == results.COMMANDS.keys()
+
+
+def test_the_table_of_image_sequences_is_what_the_runs_gave():
+  measured = json.loads(image_results.RESULTS.read_text())
+  assert results.between(results.README.read_text(), 'image results')[1] == image_results.table(measured)
+  assert measured.keys() == image_results.COMMANDS.keys()
 
 
 def test_the_picture_is_there():
