@@ -41,14 +41,14 @@ def test_a_run_leaves_records_and_pictures(run, capsys):
 def test_every_kind_of_sequence_can_be_evaluated_in_one_process(run):
   for mode in ('eval_bursty', 'eval_mixed', 'eval_flip', 'eval_iwl_context', 'eval_random', 'eval_fewshot_common'):
     found = icljax.evaluate(run, mode)
-    assert found['correct_open'].shape == (32,)
+    assert found['sequences/correct_open'].shape == (32,)
     assert 0 <= found['accuracy_closed'] <= 1
-    assert found['accuracy_closed'] == pytest.approx(found['correct_closed'].mean())
+    assert found['accuracy_closed'] == pytest.approx(found['sequences/correct_closed'].mean())
 
 
 def test_evaluations_are_repeatable_and_recorded_once(run):
   first, again = (icljax.evaluate(run, 'eval_fewshot_rare', episodes=20, batch_size=size) for size in (16, 4))
-  np.testing.assert_array_equal(first['correct_open'], again['correct_open'])
+  np.testing.assert_array_equal(first['sequences/correct_open'], again['sequences/correct_open'])
   assert len(list(read_lines(run / 'eval_fewshot_rare' / 'metrics.jsonl'))) == 1
 
 
@@ -80,6 +80,8 @@ def test_a_trained_model_labels_drawings(run):
   assert model.activations(images, labels, '*attention/weights')['sequence/block_0/attention/weights'].shape == (3, 2, 17, 17)
   with pytest.raises(ValueError, match=r'y_context has labels from 0 to 24; allowed are whole numbers from 0 to 23'):
     model.at(images[0, :2], [0, 24], images[0, :1])
+  with pytest.raises(ValueError, match=r'drawings have numbers from 0 to 255; allowed are 0, paper, to 1, ink'):
+    model.at(255 * images[0, :2], labels[0, :2], images[0, :1])
   with pytest.raises(ValueError, match=r'x_query has shape \[14, 14\]; this model takes \[Q, 14, 14\]'):
     model.at(images[0, :2], [0, 1], images[0, 0])
 

@@ -220,5 +220,5 @@ def _check_sequences(config: ConfigDict) -> None:
     )
   if config.data.train_seqs not in possible(config):
     raise ValueError(
-      f'data.train_seqs is {config.data.train_seqs!r}, for which there are too few classes or items, or no fixed labels; allowed here are {", ".join(name for name in possible(config) if name in SEQUENCES)}'
+      f'data.train_seqs is {config.data.train_seqs!r}, for which there are too few classes or items (bursty takes seq_len from bursty_shots * ways + 1 = {seq.bursty_shots * seq.ways + 1}), or no fixed labels; allowed here are {", ".join(name for name in possible(config) if name in SEQUENCES)}'
     )

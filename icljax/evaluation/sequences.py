@@ -20,7 +20,7 @@ SHARES = {
   'context': 'the context',
   'fewshot': 'few-shot problems',
   'common': 'common classes',
-  'rare': 'rare classes',
+  'rare': 'rare classes, whose first ones few-shot problems use',
   'own': "the query's class, as the weights may know them",
 }
 

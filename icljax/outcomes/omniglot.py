@@ -21,6 +21,11 @@ from jaxline_lite.files import read_lines
 INDUCTION = 'eval_induction'
 SOURCES = {'procedural': 'procedural characters (not Omniglot)', 'symbolic': 'symbols', 'features': 'given features'}
 
+NOTES = {
+  'eval_flip': '\nright is the label that the context shows, which is that of the other class; the answers of the weights are the last row',
+  'eval_iwl_context': '\nright is the label of the query, of whose class there is no item in the context',
+}
+
 
 def source_of(config: ConfigDict) -> str:
   """What a config's items are, for logs, tables and pictures."""
@@ -48,7 +53,9 @@ class Outcomes:
       metrics, table = sequences.summarize_attention(measured)
     else:
       metrics, table = sequences.summarize(measured)
-    return Evaluation(metrics, f'{self._items}: {table}', measured)
+    note = NOTES.get(mode, '')
+    arrays = {f'sequences/{name}': values for name, values in measured.items()}
+    return Evaluation(metrics, f'{self._items}: {table}{note}', arrays)
 
   def draw_training(self, folder: Path) -> None:
     lines = list(read_lines(folder / 'metrics.jsonl'))

@@ -38,12 +38,15 @@ def training(path: Path, logged: pd.DataFrame, evaluated: dict[str, pd.DataFrame
 
 def over_training(path: Path, evaluated: pd.DataFrame, title: str) -> None:
   """Accuracies and shares of answers over the steps of evaluations."""
-  drawing, accuracy, shares = figure(title, (STEP, LABELLED), (STEP, 'share of answers'))
+  drawing, accuracy, shares = figure(title, (STEP, LABELLED), (STEP, 'share of answers that are ...'))
   for name in ('accuracy_open', 'accuracy_closed'):
     banded(accuracy, evaluated.step, evaluated[name], evaluated[f'{name}_se'], name.removeprefix('accuracy_'), marker='o')
   accuracy.axhline(evaluated.chance.iloc[-1], color='0.6', linestyle=':', label='chance, closed')
-  for name in [name for name in evaluated.columns if name.startswith('share_') and not name.endswith('_se')]:
-    banded(shares, evaluated.step, evaluated[name], evaluated[f'{name}_se'], name.removeprefix('share_'), marker='o')
+  named = [name for name in evaluated.columns if name.startswith('share_') and not name.endswith('_se')]
+  for i, name in enumerate(named):  # dashes of different lengths: shares are often the same
+    style = {'marker': 'o', 'linewidth': 2, 'linestyle': (2 * i, (2, 2 * (len(named) - 1)))} if len(named) > 1 else {}
+    label = f'labels of {name.removeprefix("share_").replace("own", "its class")}'
+    banded(shares, evaluated.step, evaluated[name], evaluated[f'{name}_se'], label, **style)
   for axes in (accuracy, shares):
     axes.set_ylim(0, 1.05)
     legend(axes)
@@ -52,10 +55,13 @@ def over_training(path: Path, evaluated: pd.DataFrame, title: str) -> None:
 
 def answers(path: Path, found: dict[str, float], title: str) -> None:
   """One evaluation as bars: accuracies, and what answers are among the labels of."""
-  names = [name for name in found if name.startswith(('accuracy_', 'share_', 'copier_')) and not name.endswith('_se')]
+  kinds = {'accuracy_': 'C3', 'copier_': '0.5', 'share_': 'C0'}
+  names = [(name, color) for kind, color in kinds.items() for name in found if name.startswith(kind) and not name.endswith('_se')]
   drawing, axes = figure(title, ('share of queries', ''))
-  axes.barh(names[::-1], [found[name] for name in names[::-1]], xerr=[2 * found[f'{name}_se'] for name in names[::-1]])
-  axes.axvline(found['chance'], color='0.6', linestyle=':', label='chance, closed')
+  for name, color in names[::-1]:
+    label = name.replace('share_own', 'share_its class').replace('share_', 'answers: labels of ').replace('_', ' ')
+    axes.barh(label, found[name], xerr=2 * found[f'{name}_se'], color=color)
+  axes.axvline(found['chance'], color='0.6', linestyle=':', label='chance of closed answers')
   axes.set_xlim(0, 1.05)
   axes.legend(frameon=False, title='bars: ± 2 standard errors')
   save(drawing, path)
@@ -73,6 +79,7 @@ def heads(path: Path, evaluated: pd.DataFrame, title: str) -> None:
       for name in [name for name in names if name.split('/')[1] == block]:
         label = f'heads of block {block}' if name.endswith('/0') else '_'
         banded(axes, evaluated.step, evaluated[name], evaluated[f'{name}_se'], label, color=color, marker='o', markersize=3)
+        axes.annotate(name.split('/')[2], (evaluated.step.iloc[-1], evaluated[name].iloc[-1]), (4, 0), textcoords='offset points')
     axes.set_ylim(0, 1.05)
     legend(axes)
   save(drawing, path)

@@ -24,7 +24,10 @@ class Items(struct.PyTreeNode):
 
 
 class TrainedLabels(Trained):
-  """The model of a run at one checkpoint: see `Trained`; inputs are drawings `[side, side]` with ink 1, features `[F]` or symbols."""
+  """The model of a run at one checkpoint: see `Trained`.
+
+  Inputs are drawings `[side, side]` from 0, paper, to 1, ink; or features `[F]`; or symbols.
+  """
 
   def __init__(self, config: ConfigDict, step: int, state: TrainState, path: Path = Path()):
     super().__init__(config, step, state, path)
@@ -45,15 +48,25 @@ class TrainedLabels(Trained):
       task: not needed by a model.
 
     Raises:
-      ValueError: for wrong shapes, numbers that are not finite, a context that is too long, or labels that the model does not
-        have.
+      ValueError: for wrong shapes, numbers that are not finite, a context that is too long, drawings that are not from 0 to 1,
+        or labels that the model does not have.
     """
     y = np.asarray(y_context)
     if not np.isin(y[np.isfinite(y)], np.arange(self.labels)).all():
       raise ValueError(f'y_context has labels from {y.min()} to {y.max()}; allowed are whole numbers from 0 to {self.labels - 1}')
+    if len(self.item.shape) == 2:
+      self._check_drawings(x_context, x_query)
     if self.item.shape == ():
       self._check_symbols(x_context, x_query)
     return cast(Categorical, self.answers(x_context, y, x_query))
+
+  def _check_drawings(self, *given: ArrayLike) -> None:
+    """Raises ValueError for drawings that are not from 0 to 1, but for noise."""
+    for items in map(np.asarray, given):
+      if not self.config.data.generator_config.noise_scale and items.size and (items.min() < 0 or items.max() > 1):
+        raise ValueError(
+          f'drawings have numbers from {items.min():g} to {items.max():g}; allowed are 0, paper, to 1, ink: of an image in grey levels take 1 - image / 255'
+        )
 
   def _check_symbols(self, *given: ArrayLike) -> None:
     """Raises ValueError for items that are none of the symbols."""
