@@ -1,6 +1,6 @@
 """Image sequences per second, and training steps per second of the small induction model.
 
-    python -m benchmarks.sequences             # both tables; PyTorch is needed for the second
+    python -m benchmarks.sequences             # both tables; needs PyTorch, as `train_step`
     python -m benchmarks.sequences --check     # that both sides of the second table do the same work
 
 The first table draws bursty sequences of the preset `procedural` (9 items, 1,523 classes by a Zipf law of exponent 1, drawings of
@@ -23,19 +23,14 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+import torch
+import torch.nn.functional as F
 
-from benchmarks.train_step import MOST, seconds
+from benchmarks.train_step import MOST, Ours, seconds
 from configs import omniglot
 from icljax import build
 from icljax.base import draw_batch, stream
 from icljax.models.transformer import ROTARY_BASE
-from jaxline_lite import devices
-
-try:
-  import torch
-  import torch.nn.functional as F
-except ImportError:
-  torch = F = None
 
 BATCH = 32
 
@@ -156,23 +151,6 @@ class PyTorch:
     return torch.stack([self.step(*self.sample()) for _ in range(count)]).numpy()
 
 
-class Ours:
-  """The library's own path; `run` gives the losses `[count]` of the next steps."""
-
-  def __init__(self, config):
-    step, data = build.train_step(config), build.data(config)
-    self.settings = build.settings(config).replace(data=data)
-    self.state, self.t, self.devices = build.init(config), 0, devices.Devices(jax.local_devices()[:1])
-    self.params = jax.tree.map(np.asarray, self.state.params)
-    self.numbers, self.state = self.devices.replicate(self.settings), self.devices.replicate(self.state)
-    self.steps = self.devices.pmap_steps(functools.partial(step, axis=devices.AXIS), MOST)
-
-  def run(self, count: int) -> np.ndarray:
-    self.state, metrics = self.steps(self.numbers, self.state, self.t, count)
-    self.t += count
-    return metrics['loss']
-
-
 def both():
   config = omniglot.get_config('induction')
   ours = Ours(config)
@@ -230,19 +208,15 @@ def main() -> None:
   if arguments.sampling:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before JAX counts cores
     return sampling(arguments.repeats, arguments.seconds)
-  if torch is not None:
-    torch.manual_seed(0)
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+  torch.manual_seed(0)
+  torch.set_num_threads(len(os.sched_getaffinity(0)))
   with jax.default_matmul_precision('highest'):
     if arguments.check:
       return check()
-    print(
-      f'jax {jax.__version__}, numpy {np.__version__}, torch {torch.__version__ if torch else "absent"}, {time.strftime("%F")}'
-    )
+    print(f'jax {jax.__version__}, numpy {np.__version__}, torch {torch.__version__}, {time.strftime("%F")}')
     same = [f'--repeats={arguments.repeats}', f'--seconds={arguments.seconds}']
     subprocess.run([sys.executable, '-m', 'benchmarks.sequences', '--sampling', *same], check=True)
-    if torch is not None:
-      training(arguments.repeats, arguments.seconds)
+    training(arguments.repeats, arguments.seconds)
 
 
 if __name__ == '__main__':

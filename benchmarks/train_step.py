@@ -47,7 +47,7 @@ class Ours:
   """The library's own path; `run` gives the losses `[count]` of the next steps."""
 
   def __init__(self, config):
-    step, self.settings = build.train_step(config), build.settings(config)
+    step, self.settings = build.train_step(config), build.settings(config).replace(data=build.data(config))
     self.params = jax.tree.map(np.asarray, build.init(config).params)
     self.devices = devices.Devices(jax.local_devices()[:1])
     self.state, self.t = self.devices.replicate(build.init(config)), 0

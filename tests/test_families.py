@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icljax import checks
+from icljax.checks import glm as checks
 from icljax.families import Dispersion, families
 
 ALL = families(classes=3)

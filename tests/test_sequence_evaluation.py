@@ -1,5 +1,7 @@
 """How answers to sequences are measured: perfect copiers, hand-built heads, and what an answer is among."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,9 +17,17 @@ from tests.tasks.test_omniglot import sequences as task_of
 COUNT, OUTPUTS = 4_000, 15
 
 
+scored = jax.jit(sequences.scores)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def draw(task, count):
+  return episodes(task, jnp.uint32(0), jnp.arange(count))
+
+
 @jax.jit
 def by_copier(task):
-  drawn = episodes(task, jnp.uint32(0), jnp.arange(COUNT))
+  drawn = draw(task, COUNT)
   return sequences.scores(Categorical(jax.vmap(lambda episode: copied(episode, OUTPUTS))(drawn)), drawn, task)
 
 
@@ -46,9 +56,9 @@ def test_a_copier_of_a_flipped_context_never_gives_the_classs_own_label():
 def test_any_label_of_the_querys_class_is_its_own():
   """With three labels for each rare class, an answer with another one of them is wrong, and from the weights."""
   task = task_of('no_support_rare', labels=3)
-  drawn = episodes(task, jnp.uint32(0), jnp.arange(300))
+  drawn = draw(task, 300)
   other = 3 * drawn.task.positions[:, -1] + (drawn.y[:, -1].astype(jnp.int32) + 1) % 3
-  found = sequences.scores(Categorical(5.0 * jax.nn.one_hot(other, 3 * RARE + COMMON)), drawn, task)
+  found = scored(Categorical(5.0 * jax.nn.one_hot(other, 3 * RARE + COMMON)), drawn, task)
   np.testing.assert_array_equal(found['share_own'], 1)
   np.testing.assert_array_equal(found['correct_open'], 0)
 
@@ -64,8 +74,8 @@ def test_without_support_a_copier_guesses():
 def test_answers_are_counted_among_the_labels_that_they_are():
   """One sequence, and every label as the answer to it."""
   task = task_of('bursty')
-  drawn = jax.tree.map(lambda leaf: jnp.repeat(leaf[:1], OUTPUTS, axis=0), episodes(task, jnp.uint32(0), jnp.arange(1)))
-  found = sequences.scores(Categorical(10 * jnp.eye(OUTPUTS)), drawn, task)
+  drawn = jax.tree.map(lambda leaf: jnp.repeat(leaf[:1], OUTPUTS, axis=0), draw(task, 1))
+  found = scored(Categorical(10 * jnp.eye(OUTPUTS)), drawn, task)
   labels = np.arange(OUTPUTS)
   np.testing.assert_array_equal(found['correct_open'], labels == drawn.y[0, -1])
   np.testing.assert_array_equal(found['correct_closed'][: RARE + COMMON], found['correct_open'][: RARE + COMMON])
@@ -79,9 +89,9 @@ def test_answers_are_counted_among_the_labels_that_they_are():
 def test_closed_answers_are_of_the_labels_that_are_possible():
   """A model that prefers an impossible label is right closed, wrong open."""
   task = task_of('fewshot_rare')
-  drawn = episodes(task, jnp.uint32(0), jnp.arange(50))
+  drawn = draw(task, 50)
   eta = jax.nn.one_hot(drawn.y[:, -1].astype(jnp.int32), OUTPUTS) + 5 * jax.nn.one_hot(7, OUTPUTS)[None]
-  found = sequences.scores(Categorical(eta), drawn, task)
+  found = scored(Categorical(eta), drawn, task)
   np.testing.assert_array_equal(found['correct_open'], 0)
   np.testing.assert_array_equal(found['correct_closed'], 1)
 

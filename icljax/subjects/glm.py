@@ -16,7 +16,7 @@ from icljax.checks.glm import family_names
 from icljax.families import Dispersion, Family, families
 from icljax.models.heads import EtaHead, MixtureHead
 from icljax.models.in_context import TOKENS, InContextModel, ModelPredictor
-from icljax.subjects.sequence import at_ends, sequence_model
+from icljax.subjects.sequence import at_ends, check_same, sequence_model
 from icljax.tasks.glm import GLM, Curriculum, Ramp
 
 
@@ -137,7 +137,5 @@ def warm_start_of(config: ConfigDict, source: ConfigDict) -> tuple[int, bool]:
   Raises:
     ValueError: if the same parameters would mean something else.
   """
-  for field in ('sequence', 'heads', 'tokens', 'head'):
-    if config.model[field] != source.model[field]:
-      raise ValueError(f'its model.{field} is {source.model[field]!r}, here it is {config.model[field]!r}; set the same')
+  check_same(config, source, 'sequence', 'heads', 'tokens', 'head')
   return config.model.components, family_names(config) == family_names(source)

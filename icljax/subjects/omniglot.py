@@ -18,7 +18,7 @@ from icljax.images import components, store
 from icljax.models.embedders import Linear, Lookup
 from icljax.models.labelled import LabelledItems, LabelPredictor
 from icljax.models.resnet import ResNet
-from icljax.subjects.sequence import at_ends, precision, sequence_model
+from icljax.subjects.sequence import at_ends, check_same, precision, sequence_model
 from icljax.tasks.classes import ordered_classes, pool
 from icljax.tasks.drawings import Drawings, Features, Symbols
 from icljax.tasks.omniglot import FEWSHOT, PROBES, Burstiness, Sequences
@@ -214,7 +214,5 @@ def warm_start_of(config: ConfigDict, source: ConfigDict) -> tuple[int, bool]:
   Raises:
     ValueError: if the same parameters would mean something else.
   """
-  for field in ('sequence', 'heads', 'embedder', 'positions'):
-    if config.model[field] != source.model[field]:
-      raise ValueError(f'its model.{field} is {source.model[field]!r}, here it is {config.model[field]!r}; set the same')
+  check_same(config, source, 'sequence', 'heads', 'embedder', 'positions')
   return 0, True

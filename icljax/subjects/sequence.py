@@ -33,6 +33,13 @@ def at_ends(config: ConfigDict) -> str:
   return 'tensorfloat32' if precision(config) == 'bfloat16' else precision(config)
 
 
+def check_same(config: ConfigDict, source: ConfigDict, *fields: str) -> None:
+  """Raises ValueError if a field of the model, on which the meaning of parameters depends, differs from the run's they come from."""
+  for field in fields:
+    if config.model[field] != source.model[field]:
+      raise ValueError(f'its model.{field} is {source.model[field]!r}, here it is {config.model[field]!r}; set the same')
+
+
 def sequence_model(config: ConfigDict, length: int, **options: Any) -> nn.Module:
   """`[B, T, E] -> [B, T, E]` for up to `length` tokens.
 

@@ -117,12 +117,16 @@ def small():
 
 
 @functools.cache
-def trained_on(count: int):
-  """The state and losses after three steps on so many devices."""
-  step, settings, state = small()
+def program(count: int):
+  """The steps on so many devices, and those devices."""
   machines = devices.Devices(jax.devices()[:count])
-  steps = machines.pmap_steps(functools.partial(step, axis=devices.AXIS), 3)
-  after, metrics = steps(machines.replicate(settings), machines.replicate(state), 0, 3)
+  return machines.pmap_steps(functools.partial(small()[0], axis=devices.AXIS), 3), machines
+
+
+def trained_on(count: int, steps: int = 3):
+  """The state and losses after some steps on so many devices."""
+  (run, machines), (_, settings, state) = program(count), small()
+  after, metrics = run(machines.replicate(settings), machines.replicate(state), 0, steps)
   return devices.unreplicate(after), metrics['loss']
 
 
@@ -136,13 +140,17 @@ def test_batch_norm_has_the_statistics_of_all_devices(count):
 
 def test_batch_norm_keeps_running_averages():
   """After one step, of the stem: .9 of what they began as and .1 of the batch's mean and variance."""
-  (step, settings, state) = small()
-  after, _ = jax.jit(step)(settings, state, jnp.int32(0))
-  episodes = draw_batch(settings.task, stream(settings.seed, 'train'), 0, jnp.arange(16))
-  images = settings.task.render(settings.data, episodes.x).reshape(-1, 14, 14)
+  (_, settings, state), (after, _) = small(), trained_on(1, steps=1)
+  images = jax.jit(first_images)(settings)
   convolved = jax.lax.conv_general_dilated(
     images[..., None], state.params['embedder']['stem']['kernel'], (2, 2), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
   )
   norms = after.model_state['batch_stats']['embedder']['norm_stem']['norm']
   np.testing.assert_allclose(norms['mean'], 0.1 * convolved.mean((0, 1, 2)), atol=1e-5)
   np.testing.assert_allclose(norms['var'], 0.9 + 0.1 * convolved.var((0, 1, 2)), atol=1e-4)
+
+
+def first_images(settings):
+  """The drawings of the first step's batch."""
+  episodes = draw_batch(settings.task, stream(settings.seed, 'train'), 0, jnp.arange(16))
+  return settings.task.render(settings.data, episodes.x).reshape(-1, 14, 14)
