@@ -99,8 +99,7 @@ def summarize(measured: Mapping[str, np.ndarray]) -> tuple[dict[str, float], str
   cell = lambda key: f'{metrics[key]:.3f} ± {metrics[f"{key}_se"]:.3f}'
   head = ['', 'open', 'closed', 'nats']
   rows = [head, ['model', cell('accuracy_open'), cell('accuracy_closed'), cell('nats')]]
-  if 'copier_accuracy_closed' in metrics:
-    rows.append(['copier of the context', cell('copier_accuracy_open'), cell('copier_accuracy_closed'), ''])
+  rows.append(['copier of the context', cell('copier_accuracy_open'), cell('copier_accuracy_closed'), ''])
   shares = [
     [f'answers among labels of {what}', cell(f'share_{name}')] for name, what in SHARES.items() if f'share_{name}' in metrics
   ]

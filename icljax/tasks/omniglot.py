@@ -87,11 +87,6 @@ class Sequences(struct.PyTreeNode):
     del step
     return self
 
-  @property
-  def full_at(self) -> int:
-    """The training step from which on sequences are as they stay."""
-    return 0
-
   def render(self, data: Any, x: Array) -> Array:
     """What a model reads of handles `[..., 3]`: drawings, features or symbols."""
     items = data.look_up(x)
@@ -101,7 +96,8 @@ class Sequences(struct.PyTreeNode):
     """One sequence: x `[K, 3]`, labels y `[K]`. The key is consumed."""
     class_key, label_key, drawing_key = jax.random.split(key, 3)
     positions, labels = self._items(class_key, label_key, self.pool.table())
-    seeds = jnp.zeros_like(positions) if self.noise is None else jax.random.bits(key, positions.shape).astype(jnp.int32)
+    noise_key = jax.random.fold_in(key, 3)  # beside the three of the split, whatever noise there is
+    seeds = jnp.zeros_like(positions) if self.noise is None else jax.random.bits(noise_key, positions.shape).astype(jnp.int32)
     handles = jnp.stack([self.pool.ids[positions], self._drawings(drawing_key, positions), seeds], axis=-1)
     weight = jnp.full(labels.shape, 0.0 if self.interim is None else self.interim, jnp.float32).at[-1].set(1.0)
     return Episode(x=handles, y=labels.astype(jnp.float32), weight=weight, task=SequenceTruth(positions))
