@@ -56,7 +56,8 @@ chance on held-out ones (closed .494 ± .005 of 100 characters without variants)
 On held-out classes, closed / open: .777 / .410, .704 / .068 and .730 / .151 with random_seed 0, 1, 2 (± .005), in 160 to 365 seconds of
 which a core was busy for 220; without support .02 to .03 open, where one label in three can be right at best. LSTM and RNN at
 the transformer's budget, on procedural characters: .491 and .484 closed where transformers have .861 to .876. The induction model on unseen
-classes: .856 with pairs of labels that it was trained on, .848 with the two held out (`python -m benchmarks.image_results`).
+classes: .856 with pairs of labels that it was trained on (`python -m benchmarks.image_results`), closed .848 with the two that were
+held out (`--jaxline_mode eval_fewshot_holdout --config.eval.labels=holdout`).
 """
 
 from ml_collections import ConfigDict
