@@ -60,7 +60,22 @@ class Ours:
     return metrics['loss']
 
 
-class PyTorch:
+class Eager:
+  """Adam on `weights` in PyTorch; a subclass gives them, `optimizer`, `config`, `sample()` and `loss(*sample)`."""
+
+  def step(self, *sample):
+    self.optimizer.zero_grad()
+    loss = self.loss(*sample)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(self.weights.values(), self.config.optimizer.clip_norm)
+    self.optimizer.step()
+    return loss.detach()
+
+  def run(self, count: int) -> np.ndarray:
+    return torch.stack([self.step(*self.sample()) for _ in range(count)]).numpy()
+
+
+class PyTorch(Eager):
   """The same work in PyTorch, from the library's parameters."""
 
   def __init__(self, config, params):
@@ -109,17 +124,6 @@ class PyTorch:
     neg_binomial = torch.lgamma(y + r) - torch.lgamma(r) - choose + r * (r.log() - log_sum) + y * (eta - log_sum)
     parts = torch.stack([y * poisson - poisson.exp() - choose, neg_binomial], -2)
     return -torch.logsumexp(log_weights + parts, (-2, -1)).mean()
-
-  def step(self, x, y):
-    self.optimizer.zero_grad()
-    loss = self.loss(x, y)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(self.weights.values(), self.config.optimizer.clip_norm)
-    self.optimizer.step()
-    return loss.detach()
-
-  def run(self, count: int) -> np.ndarray:
-    return torch.stack([self.step(*self.sample()) for _ in range(count)]).numpy()
 
 
 def both(layers: int, width: int, batch: int):
