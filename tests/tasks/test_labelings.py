@@ -39,10 +39,10 @@ def test_rare_classes_alone_can_have_unfixed_labels():
 
 def test_sets_of_labels_are_those_of_the_problems():
   """Each set as often, and either order within it."""
-  sets = jnp.array([[0, 3], [1, 2], [2, 4]])
+  sets = ((0, 3), (1, 2), (2, 4))
   episodes, positions = draw('fewshot_rare', label_sets=sets)
   pairs = np.array([[row[0], row[list(classes != classes[0]).index(True)]] for row, classes in zip(episodes.y, positions)])
-  law = {pair: 1 / 6 for a, b in sets.tolist() for pair in ((a, b), (b, a))}
+  law = {pair: 1 / 6 for a, b in sets for pair in ((a, b), (b, a))}
   found = [(pairs == pair).all(1).sum() for pair in law]
   agrees(found, list(law.values()))
 
@@ -98,7 +98,7 @@ def test_labels_that_are_allowed(kind, expected):
 
 
 def test_every_item_has_a_seed_of_its_own_where_there_is_noise():
-  episodes, _ = draw('bursty', noise=jnp.float32(0.1))
+  episodes, _ = draw('bursty', noise=0.1)
   seeds = episodes.x[..., 2]
   assert len(np.unique(seeds)) > 0.999 * COUNT * 9
   assert (draw('bursty')[0].x[..., 2] == 0).all()

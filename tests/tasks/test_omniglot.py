@@ -24,7 +24,7 @@ def sequences(
 ):
   classes = pool(ORDER, exponent, RARE, COMMON, HOLDOUT, slices)
   burstiness = Burstiness(*map(jnp.float32, burst), otherwise=otherwise, distinct=distinct)
-  sets = jnp.arange(settings.get('ways', 2))[None]
+  sets = jnp.asarray(settings.pop('label_sets', [range(settings.get('ways', 2))]))
   return Sequences(classes, burstiness, jnp.float32(fewshot), jnp.float32(0.1), **{'label_sets': sets, 'kind': kind} | settings)
 
 
@@ -33,6 +33,7 @@ def draw_at(task, indices):
   return draw_batch(task, stream(jnp.uint32(0), 'test'), 0, indices)
 
 
+@functools.cache
 def draw(kind: str, **settings):
   """Episodes in numpy, and the classes of their items `[n, K]`."""
   episodes = jax.device_get(draw_at(sequences(kind, **settings), jnp.arange(COUNT)))
