@@ -1,5 +1,7 @@
 """A model of two families that starts from a model of one."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,16 +17,24 @@ from jaxline_lite.run_folder import claim, read_config
 from tests.configs import tiny
 from tests.glms import draw_at
 
-
-@pytest.fixture(scope='module', params=['mixture', 'eta'])
-def poisson(request, tmp_path_factory):
-  """A poisson run that has learned what little it can, and the head it has."""
-  folder = tmp_path_factory.mktemp(request.param)
-  config = tiny(folder, task__families='poisson', model__head=request.param, final_eval=False, **LEARNING)
-  return modes.train(lambda config: Experiment(config, jax.devices()[:1]), config), request.param
-
-
 LEARNING = {'training_steps': 200, 'optimizer__learning_rate': 5e-3, 'optimizer__schedule': 'constant'}
+
+
+@pytest.fixture(scope='module')
+def poisson_of(tmp_path_factory):
+  """Poisson runs that have learned what little they can, by their head."""
+
+  @functools.cache
+  def run(head: str):
+    config = tiny(tmp_path_factory.mktemp(head), task__families='poisson', model__head=head, final_eval=False, **LEARNING)
+    return modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
+
+  return run
+
+
+@pytest.fixture
+def poisson(poisson_of):
+  return poisson_of('mixture')
 
 
 def scores(config, params):
@@ -35,8 +45,9 @@ def scores(config, params):
   return np.asarray(jax.jit(build.predictor(config, params).score)(episodes))
 
 
-def test_a_joint_model_starts_at_the_poisson_runs_loss(poisson, tmp_path):
-  run, head = poisson
+@pytest.mark.parametrize('head', ['mixture', 'eta'])
+def test_a_joint_model_starts_at_the_poisson_runs_loss(poisson_of, head, tmp_path):
+  run = poisson_of(head)
   config = tiny(tmp_path, task__families='poisson,neg_binomial', model__head=head, init_from=str(run))
   machine = Experiment(config, jax.devices()[:1])
   fresh = scores(config, machine.state.params)
@@ -54,8 +65,7 @@ def test_a_joint_model_starts_at_the_poisson_runs_loss(poisson, tmp_path):
 
 def test_a_resumed_run_does_not_start_again(poisson, tmp_path):
   """Only the first command of a run reads `init_from`: its source may be gone by then."""
-  run, head = poisson
-  config = tiny(tmp_path / 'next', task__families='poisson', model__head=head, init_from=str(run), final_eval=False)
+  config = tiny(tmp_path / 'next', task__families='poisson', init_from=str(poisson), final_eval=False)
   begun = []
 
   class Counting(Experiment):
@@ -73,8 +83,7 @@ def test_a_resumed_run_does_not_start_again(poisson, tmp_path):
 
 
 def test_a_source_of_another_size_is_refused_and_the_folder_stays_free(poisson, tmp_path):
-  run, head = poisson
-  config = tiny(tmp_path, model__width=8, task__families='poisson,neg_binomial', model__head=head, init_from=str(run))
+  config = tiny(tmp_path, model__width=8, task__families='poisson,neg_binomial', init_from=str(poisson))
   with pytest.raises(BadInput, match=r'init_from is .*: its .* \[.*\] is \[.*\] here; set the same sizes'):
     modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
   assert {path.name for path in tmp_path.iterdir()} <= {'.lock'}
@@ -82,13 +91,12 @@ def test_a_source_of_another_size_is_refused_and_the_folder_stays_free(poisson, 
 
 def test_a_run_records_the_checkpoint_that_it_started_from(poisson, tmp_path):
   """Also if the source has a newer one by the time that the same command goes on."""
-  run, head = poisson
-  config = tiny(tmp_path / 'joint', model__head=head, init_from=str(run), task__families='poisson', training_steps=10)
+  config = tiny(tmp_path / 'joint', init_from=str(poisson), task__families='poisson', training_steps=10)
   config.final_eval, config.optimizer.schedule = False, 'constant'
   make = lambda config: Experiment(config, jax.devices()[:1])
   modes.train(make, config)
-  assert read_config(tmp_path / 'joint').init_from == str(run / 'checkpoints' / '200')
-  assert config.init_from == str(run)
+  assert read_config(tmp_path / 'joint').init_from == str(poisson / 'checkpoints' / '200')
+  assert config.init_from == str(poisson)
   modes.train(make, config)
   config.init_from = str(tmp_path / 'other')
   with pytest.raises(BadInput, match='another run is there, which differs in init_from'):
@@ -97,8 +105,7 @@ def test_a_run_records_the_checkpoint_that_it_started_from(poisson, tmp_path):
 
 @pytest.mark.parametrize(('field', 'value'), [('model__heads', 4), ('model__tokens', 'interleaved')])
 def test_a_source_whose_parameters_mean_something_else_is_refused(poisson, tmp_path, field, value):
-  run, head = poisson
-  config = tiny(tmp_path, task__families='poisson', init_from=str(run), **{'model__head': head, field: value})
+  config = tiny(tmp_path, task__families='poisson', init_from=str(poisson), **{field: value})
   with pytest.raises(BadInput, match=f'init_from is .*: its model.{field[7:]} is .*, here it is {value!r}; set the same'):
     Experiment(config, jax.devices()[:1]).begin()
 
