@@ -105,7 +105,7 @@ WRONG = {
 FORKS = """
 import json, os, runpy, sys, traceback
 import icljax.experiment, jaxline_lite.train
-for number, (arguments, out) in enumerate(json.load(sys.stdin)):
+for arguments, out in json.load(sys.stdin):
   if not os.fork():
     for stream in (1, 2):
       os.dup2(os.open(out + str(stream), os.O_WRONLY | os.O_CREAT), stream)
@@ -120,7 +120,7 @@ for number, (arguments, out) in enumerate(json.load(sys.stdin)):
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # without a second for tidying up
-  print(os.waitstatus_to_exitcode(os.wait()[1]))
+  print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)  # or the next fork prints it too
 """
 
 
