@@ -61,7 +61,7 @@ def test_a_preset_has_its_size_and_makes_a_step_and_its_evaluations(preset, size
   settings = jax.eval_shape(lambda: build.settings(config))
   after, _ = jax.eval_shape(build.train_step(config), settings.replace(data=data), state, jnp.int32(0))
   assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
-  for mode in (config.eval_modes[0], config.eval_modes[-1]):  # few-shot ones, and bursty ones or the heads
+  for mode in config.eval_modes:
     task = build.eval_task(config, mode)
     score = sequences.attention_scores if mode == 'eval_induction' else sequences.model_scores
     measure = lambda data, params, model_state: score(

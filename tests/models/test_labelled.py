@@ -98,10 +98,10 @@ def test_the_resnet_has_the_published_size():
 
 @functools.cache
 def small():
-  """Steps of a model with a ResNet of one block, their settings and first state."""
+  """Steps of a model with a ResNet of two blocks, their settings and first state."""
   config = tiny()
   network = LabelledItems(
-    ResNet((8,), blocks=1, strides=(2,), stem=4), Transformer(1, 2, 17, 'rotary'), 8, outputs(config), label_scale=1.0
+    ResNet((4, 8), blocks=1, strides=(1, 2), stem=4), Transformer(1, 2, 17, 'rotary'), 8, outputs(config), label_scale=1.0
   )
   optimizer = clipped(optimizers.adam, schedules.constant)
   settings = build.settings(config).replace(data=build.data(config))
