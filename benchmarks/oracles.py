@@ -27,10 +27,10 @@ from scipy.special import gammaln
 from configs import glm
 from icljax import build
 from icljax.base import Episode, draw_batch, stream
-from icljax.baselines import posterior
-from icljax.baselines.glm import CHUNK, prefixes
-from icljax.subjects.glm import normals
-from icljax.tasks.glm import GLM
+from icljax.glm import laplace as posterior
+from icljax.glm.oracles import CHUNK, prefixes
+from icljax.glm.subject import normals
+from icljax.glm.task import GLM
 
 ADAM_LENGTH, ADAM_RATE = 20, 0.05
 

@@ -13,7 +13,7 @@ from jax import Array
 from jax.scipy.special import logsumexp
 
 from icljax.base import Episode, Predictor
-from icljax.tasks.glm import GLM
+from icljax.glm.task import GLM
 
 
 class SparseLinear(GLM):

@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from icljax import early_stopping
 from icljax.base import stream
-from icljax.optimizers import OPTIMIZERS, clipped
-from icljax.schedules import SCHEDULES
-from icljax.subjects import glm, omniglot
-from icljax.training import Settings, TrainState, make_train_step
+from icljax.glm import subject as glm
+from icljax.omniglot import subject as omniglot
+from icljax.training import early_stopping
+from icljax.training.optimizers import OPTIMIZERS, clipped
+from icljax.training.schedules import SCHEDULES
+from icljax.training.step import Settings, TrainState, make_train_step
 
 SUBJECTS = {'glm': glm, 'omniglot': omniglot}
 

@@ -10,12 +10,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from icljax import build
-from icljax.outcomes import glm, omniglot
+from icljax.glm.modes import outcomes as glm
+from icljax.models.sequence import settled
+from icljax.omniglot.modes import outcomes as omniglot
 from icljax.parameters import parameter_table
 from icljax.predict.load import load
-from icljax.subjects.sequence import settled
-from icljax.training import TrainState
-from icljax.warm_start import warm_start
+from icljax.training.step import TrainState
+from icljax.training.warm_start import warm_start
 from jaxline_lite import devices
 from jaxline_lite.errors import BadInput
 from jaxline_lite.experiment import AbstractExperiment, Evaluation

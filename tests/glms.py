@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from icljax.base import Episode, draw_batch, stream
 from icljax.families import Dispersion, families
-from icljax.tasks.glm import GLM
+from icljax.glm.task import GLM
 
 NAMES = tuple(families(4))
 

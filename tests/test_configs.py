@@ -10,9 +10,9 @@ import pytest
 from benchmarks import paper
 from configs import glm
 from icljax import build, checks
-from icljax.baselines.glm import ORACLES
-from icljax.evaluation import glm as evaluation
-from icljax.subjects.glm import normals
+from icljax.glm.modes import scores as evaluation
+from icljax.glm.oracles import ORACLES
+from icljax.glm.subject import normals
 from jaxline_lite.base_config import SIZES, check_base_config
 from jaxline_lite.errors import BadInput
 

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icljax.checks import glm as checks
 from icljax.families import Dispersion, families
+from icljax.glm import checks
 
 ALL = families(classes=3)
 DISPERSION = Dispersion(noise=jnp.float32(0.5), r=jnp.float32(1.2))

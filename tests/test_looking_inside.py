@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from icljax import build
+from icljax.glm.trained import TrainedPredictor
 from icljax.parameters import parameter_table
-from icljax.predict.glm import TrainedPredictor
 from tests.configs import tiny
 from tests.glms import draw_at
 

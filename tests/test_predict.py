@@ -10,9 +10,9 @@ import icljax
 from icljax import build
 from icljax.base import Episode
 from icljax.experiment import Experiment
-from icljax.predict.glm import TrainedPredictor
+from icljax.glm.trained import TrainedPredictor
 from icljax.predict.trained import QUERIES
-from icljax.training import TrainState
+from icljax.training.step import TrainState
 from jaxline_lite import modes
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput

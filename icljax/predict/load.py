@@ -5,8 +5,8 @@ from pathlib import Path
 import jax
 
 from icljax import build
-from icljax.predict.glm import TrainedPredictor
-from icljax.predict.omniglot import TrainedLabels
+from icljax.glm.trained import TrainedPredictor
+from icljax.omniglot.trained import TrainedLabels
 from icljax.predict.trained import Trained
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput

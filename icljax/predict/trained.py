@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from icljax import build
 from icljax.base import Episode, Predictor
 from icljax.likelihoods import Eta, Likelihood
-from icljax.training import TrainState
+from icljax.training.step import TrainState
 
 QUERIES = 64  # answered at once
 

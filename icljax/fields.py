@@ -1,0 +1,56 @@
+"""Rules for single fields of a config: each raises ValueError with the field, what was given and what is allowed."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from icljax import plugins
+
+
+def names(listed: str) -> tuple[str, ...]:
+  """The members of a comma-separated field."""
+  return tuple(filter(None, (name.strip() for name in listed.split(','))))
+
+
+def get(config: ConfigDict, path: str) -> Any:
+  value = config
+  for name in path.split('.'):
+    value = value[name]
+  return value
+
+
+def one_of(config: ConfigDict, path: str, allowed: Iterable[str]) -> None:
+  if get(config, path) not in allowed:
+    raise ValueError(f'{path} is {get(config, path)!r}; allowed are {", ".join(allowed)}')
+
+
+def known(field: str, given: str, allowed: Iterable[str]) -> None:
+  """As `one_of` of what is given, or one's own."""
+  if plugins.is_own(given):
+    plugins.check(field, given)
+  elif given not in allowed:
+    raise ValueError(f"{field} is {given!r}; allowed are {', '.join(allowed)}, and one's own as 'module:name'")
+
+
+def at_least(config: ConfigDict, least: int, *fields: str) -> None:
+  for field in fields:
+    if get(config, field) < least:
+      raise ValueError(f'{field} is {get(config, field)}; allowed are whole numbers from {least}')
+
+
+def positive(config: ConfigDict, *fields: str, infinite: bool = False) -> None:
+  for field in fields:
+    value = get(config, field)
+    if not (0 < value < math.inf or (infinite and value == math.inf)):
+      raise ValueError(f'{field} is {value}; allowed are numbers above 0' + (', and inf for none' if infinite else ''))
+
+
+def between(config: ConfigDict, least: float, most: float, *fields: str) -> None:
+  """Numbers of an interval with its ends; `inf` itself is never allowed."""
+  for field in fields:
+    value = get(config, field)
+    if not (least <= value <= most and value < math.inf):
+      wanted = f'numbers from {least:g}' + (f' to {most:g}' if most < math.inf else '')
+      raise ValueError(f'{field} is {value}; allowed are {wanted}')

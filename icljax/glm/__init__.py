@@ -1,0 +1,1 @@
+"""Generalized linear models in context: everything that only this subject uses."""

@@ -1,0 +1,1 @@
+"""The evaluations of generalized linear models."""

@@ -1,0 +1,149 @@
+"""What can be known about a generalized linear model from k pairs: the references that a model is measured against.
+
+told the weights       true
+told the family        map (plugs in the posterior mode), plugin (plugs in the mean that the posterior predicts: the best
+                       that one eta can do), bayes_family (the posterior predictive), naive (the mean of the targets so far)
+told neither           bayes (the posterior predictive over all families)
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import Array
+from jax.scipy.special import logsumexp
+
+from icljax.base import Episode, Predictor
+from icljax.families import Family
+from icljax.glm import laplace as posterior
+from icljax.glm.laplace import Prior
+from icljax.likelihoods import Likelihood, Mixture
+
+ORACLES = ('true', 'map', 'plugin', 'bayes_family', 'bayes', 'naive')
+CHUNK = 8  # episodes whose samples are held at once
+
+
+class Prefixes(struct.PyTreeNode):
+  """One family's posterior after the first k pairs of an episode, for k = 0..K.
+
+  Attributes:
+    log_evidence: log p(y_1..y_k | x) `[K+1]`.
+    effective: effective number of posterior samples `[K+1]`.
+    map_eta: linear predictors of the next target at the mode `[K, C]`.
+    plugin_eta: linear predictors that predict the posterior's mean of the next target `[K, C]`.
+  """
+
+  log_evidence: Array
+  effective: Array
+  map_eta: Array
+  plugin_eta: Array
+
+
+def prefixes(family: Family, prior: Prior, x: Array, y: Array, normals: Array) -> Prefixes:
+  """The posteriors of one family along an episode `[K, D]`, `[K]`; normals `[S, C*D]`."""
+  points = y.shape[0]
+  clip = lambda eta: jnp.clip(eta, -prior.clip, prior.clip)
+
+  def after(k):
+    samples = posterior.sample(family, prior, x, y, jnp.arange(points) < k, normals)
+    x_next = x[jnp.minimum(k, points - 1)]
+    expected = samples.expect(family.mean(clip(samples.beta @ x_next)))
+    return samples.log_evidence, samples.effective, clip(samples.mode @ x_next), family.link(expected)
+
+  log_evidence, effective, map_eta, plugin_eta = jax.vmap(after)(jnp.arange(points + 1))
+  return Prefixes(log_evidence, effective, map_eta[:-1], plugin_eta[:-1])
+
+
+def naive_eta(family: Family, y: Array) -> Array:
+  """The link of the mean of the targets so far and of one more at eta = 0: `[K, C]` from `[K]`."""
+  statistic = family.statistic(y)
+  before = jnp.cumsum(statistic, axis=0) - statistic
+  pseudo = family.mean(jnp.zeros((1, family.predictors)))
+  return family.link((before + pseudo) / (jnp.arange(y.shape[0]) + 1.0)[:, None])
+
+
+class Oracles(struct.PyTreeNode):
+  """All references at once, since they share the posteriors.
+
+  Attributes:
+    prior: the task, as far as its distribution of coefficients and families goes.
+    normals: standard normals `[S, >= C*D]`, see `posterior.sobol_normals`.
+  """
+
+  prior: Prior
+  normals: Array
+
+  def score(self, episodes: Episode) -> dict[str, Array]:
+    """log p(y_k | ...) of every oracle `[B, K]`, in nats, with two facts about the posterior.
+
+    `effective` `[B, K]` is the smaller effective number of samples of the two evidences whose ratio is `bayes_family`;
+    `family_posterior` `[B, K, F]` is the exact probability of each family before y_k is seen.
+    """
+    return jax.lax.map(self._score, episodes, batch_size=CHUNK)
+
+  def _score(self, episode: Episode) -> dict[str, Array]:
+    families = [prefixes(family, self.prior, episode.x, episode.y, self.normals) for family in self.prior.families]
+    evidence = jnp.stack([family.log_evidence for family in families])  # [F, K+1]
+    effective = jnp.stack([family.effective for family in families])[episode.task.family]
+    common = evidence + self._impossible(episode.y)
+    total = logsumexp(common, axis=0)
+    return {
+      **{name: likelihood.log_prob(episode.y) for name, likelihood in self._plugged_in(episode, families).items()},
+      'bayes_family': jnp.diff(evidence[episode.task.family]),
+      'bayes': jnp.diff(total),
+      'effective': jnp.minimum(effective[:-1], effective[1:]),
+      'family_posterior': jnp.exp(common - total[None]).T[:-1],
+    }
+
+  def _plugged_in(self, episode: Episode, families: Sequence[Prefixes]) -> dict[str, Likelihood]:
+    """The oracles that are one value of eta, in the episode's own family."""
+    truth = episode.task
+    most = max(family.predictors for family in self.prior.families)
+    widest = lambda eta: jnp.pad(eta, ((0, 0), (0, most - eta.shape[-1])))
+    told = lambda etas: truth.likelihood(jnp.stack([widest(eta) for eta in etas])[truth.family])
+    return {
+      'true': truth.likelihood(truth.eta(episode.x)),
+      'map': told([family.map_eta for family in families]),
+      'plugin': told([family.plugin_eta for family in families]),
+      'naive': told([naive_eta(family, episode.y) for family in self.prior.families]),
+    }
+
+  def _impossible(self, y: Array) -> Array:
+    """0 while the first k targets leave a family possible under the common measure of `Mixture`, then -inf: `[F, K+1]`."""
+    parts = [family.likelihood(jnp.zeros((*y.shape, family.predictors)), self.prior.dispersion) for family in self.prior.families]
+    atom = jnp.any(jnp.stack([part.support(y) for part in parts if part.discrete] or [jnp.zeros(y.shape, bool)]), axis=0)
+    density_at_atom = jnp.stack([jnp.zeros(y.shape, bool) if part.discrete else atom for part in parts])
+    seen = jnp.cumsum(density_at_atom, axis=1) > 0
+    return jnp.where(jnp.pad(seen, ((0, 0), (1, 0))), -jnp.inf, 0.0)
+
+
+class Bayes(Predictor, struct.PyTreeNode):
+  """The posterior predictive over all families, as a mixture over posterior samples: told neither family nor weights.
+
+  Its mixture is what can be asked for any target; `score` is more accurate, a ratio of evidences.
+  """
+
+  oracles: Oracles
+
+  def along(self, episodes: Episode) -> Mixture:
+    return jax.lax.map(self._along, episodes, batch_size=CHUNK)
+
+  def score(self, episodes: Episode) -> Array:
+    return self.oracles.score(episodes)['bayes']
+
+  def _along(self, episode: Episode) -> Mixture:
+    prior, x, y = self.oracles.prior, episode.x, episode.y
+    impossible = self.oracles._impossible(y)
+
+    def after(k):
+      log_weights, parts = [], []
+      for f, family in enumerate(prior.families):
+        samples = posterior.sample(family, prior, x, y, jnp.arange(y.shape[0]) < k, self.oracles.normals)
+        eta = jnp.clip(samples.beta @ x[k], -prior.clip, prior.clip)
+        log_weights.append(samples.log_weights + impossible[f, k])
+        parts.append(family.likelihood(eta, prior.dispersion))
+      log_weights = jnp.stack(log_weights)
+      return Mixture(log_weights - logsumexp(log_weights), tuple(parts))
+
+    return jax.vmap(after)(jnp.arange(y.shape[0]))

@@ -1,0 +1,1 @@
+"""Sequences of drawings and labels: everything that only this subject uses."""

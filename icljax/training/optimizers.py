@@ -1,0 +1,62 @@
+"""Optimizers by name: (numbers, schedule) -> an optax optimizer. Their numbers may be traced, so that runs can be stacked."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+
+from icljax.base import READ_OUT
+from icljax.training.schedules import Numbers, Schedule
+
+READ_OUT_PACE = 10.0
+
+Maker = Callable[[Numbers, optax.Schedule], optax.GradientTransformation]
+
+
+def decayed(params: Any) -> Any:
+  """Which leaves AdamW's decay pulls to zero: the kernels of blocks; no bias, norm, embedding, position or head."""
+
+  def is_block_kernel(path, _):
+    names = [str(getattr(entry, 'key', entry)) for entry in path]
+    return names[-1] == 'kernel' and any(name.startswith('block_') for name in names)
+
+  return jax.tree_util.tree_map_with_path(is_block_kernel, params)
+
+
+def adam(numbers: Numbers, rate: optax.Schedule) -> optax.GradientTransformation:
+  """Kingma & Ba 2015."""
+  del numbers
+  return optax.adam(rate)
+
+
+def adamw(numbers: Numbers, rate: optax.Schedule) -> optax.GradientTransformation:
+  """Adam with decoupled weight decay (Loshchilov & Hutter 2019) of the leaves that `decayed` names."""
+  decay = optax.add_decayed_weights(numbers['weight_decay'], decayed)  # pyright: ignore[reportArgumentType]
+  return optax.chain(optax.scale_by_adam(), decay, optax.scale_by_learning_rate(rate))
+
+
+def sgd(numbers: Numbers, rate: optax.Schedule) -> optax.GradientTransformation:
+  """Gradient descent with heavy-ball momentum."""
+  return optax.chain(optax.trace(numbers['momentum']), optax.scale_by_learning_rate(rate))
+
+
+OPTIMIZERS: dict[str, Maker] = {'adam': adam, 'adamw': adamw, 'sgd': sgd}
+
+
+def clipped(optimizer: Maker, schedule: Schedule) -> Callable[[Numbers], optax.GradientTransformation]:
+  """The optimizer after clipping the gradient to the global norm `clip_norm` (inf: no clipping).
+
+  The read-out is not clipped and does not count in the norm, else its labels would reach the model by way of the scale. It
+  learns at `READ_OUT_PACE` times the rate: a linear layer has to keep up with the features that it reads.
+  """
+  where = lambda is_read_out: (
+    lambda tree: {name: (name == READ_OUT) == is_read_out for name in tree} if isinstance(tree, dict) else not is_read_out
+  )
+
+  def make(numbers):
+    rate = lambda step: schedule(numbers, step)
+    clip = optax.masked(optax.clip_by_global_norm(numbers['clip_norm']), where(False))
+    return optax.chain(clip, optimizer(numbers, rate), optax.masked(optax.scale(READ_OUT_PACE), where(True)))
+
+  return make
