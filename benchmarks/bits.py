@@ -3,9 +3,10 @@
     python -m benchmarks.bits --base c71fb86          # that commit beside the working tree
     python -m benchmarks.bits --base c71fb86 poisson  # some of the cases
 
-Each case is a command that trains 60 steps and evaluates. The `metrics.jsonl` of both have to be the
-same bytes, and the arrays of every evaluation have to have the same names and agree within 1e-6.
-Runs of the base lie in `runs/bits/<commit>` and are made once. Exit status 1 if anything differs.
+Each case is a command that trains 60 steps and evaluates. The `metrics.jsonl` of both have to be
+the same bytes, and the arrays of every evaluation have to have the same names and agree within
+1e-6. Runs of the base lie in `runs/bits/<commit>` and are made once. Exit status 1 if anything
+differs.
 """
 
 import argparse
@@ -95,7 +96,9 @@ def differences(base: Path, changed: Path) -> list[str]:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+  )
   parser.add_argument('cases', nargs='*', help=f'some of {", ".join(CASES)}')
   parser.add_argument('--base', required=True, help='the commit to compare with')
   options = parser.parse_args()

@@ -1,10 +1,11 @@
-"""Kills one small run again and again, at every kind of moment, and compares it with the run left alone.
+"""Kills one small run again and again, at every kind of moment, and compares it with the run left
+alone.
 
     python -m benchmarks.kills              # twenty kills
     python -m benchmarks.kills --rounds 1   # five
 
-Parameters, optimizer state, metrics.jsonl and every evaluation have to be the same to the bit (SHA-256). Exit status 1 if
-they are not, or if the run ended before all kills were delivered.
+Parameters, optimizer state, metrics.jsonl and every evaluation have to be the same to the bit
+(SHA-256). Exit status 1 if they are not, or if the run ended before all kills were delivered.
 """
 
 import argparse
@@ -39,9 +40,17 @@ PATIENCE = 300  # seconds after which a moment will not come
 def launch(folder: Path, words: str, fields: dict) -> subprocess.Popen:
   """The command that trains and evaluates along."""
   overrides = [f'--config.{name}={value}' for name, value in fields.items()]
-  command = [sys.executable, 'run.py', f'--config=configs/glm.py:{words}', '--jaxline_mode=train_eval', *overrides]
+  command = [
+    sys.executable,
+    'run.py',
+    f'--config=configs/glm.py:{words}',
+    '--jaxline_mode=train_eval',
+    *overrides,
+  ]
   with (folder.parent / f'{folder.name}.out').open('a') as output:
-    return subprocess.Popen([*command, f'--config.checkpoint_dir={folder}'], cwd=ROOT, stdout=output, stderr=output)
+    return subprocess.Popen(
+      [*command, f'--config.checkpoint_dir={folder}'], cwd=ROOT, stdout=output, stderr=output
+    )
 
 
 def log_lines(folder: Path) -> int:
@@ -51,7 +60,9 @@ def log_lines(folder: Path) -> int:
 
 def evaluating(folder: Path) -> bool:
   """Whether the newest checkpoint is due for an evaluation that is not recorded."""
-  saved = {int(path.name) for path in (folder / 'checkpoints').glob('[0-9]*') if path.name.isdecimal()}
+  saved = {
+    int(path.name) for path in (folder / 'checkpoints').glob('[0-9]*') if path.name.isdecimal()
+  }
   done = {record['step'] for record in read_lines(folder / 'eval' / 'metrics.jsonl')}
   return any(step % EVAL_INTERVAL == 0 for step in saved - done)
 
@@ -61,8 +72,10 @@ def moment(kind: str, folder: Path) -> Callable[[], bool]:
   began, lines = time.perf_counter(), log_lines(folder)
   logged = len(list(read_lines(folder / 'metrics.jsonl')))
   return {
-    'between commands': lambda: time.perf_counter() - began > 0.5,  # it has not looked at the folder yet
-    'compiling': lambda: log_lines(folder) > lines,  # it has said where it starts, and its first step is to come
+    # It has not looked at the folder yet.
+    'between commands': lambda: time.perf_counter() - began > 0.5,
+    # It has said where it starts, and its first step is to come.
+    'compiling': lambda: log_lines(folder) > lines,
     'stepping': lambda: len(list(read_lines(folder / 'metrics.jsonl'))) > logged,
     'saving': lambda: any((folder / 'checkpoints').glob('.*.writing')),
     'evaluating': lambda: log_lines(folder) > lines and evaluating(folder),
@@ -70,9 +83,17 @@ def moment(kind: str, folder: Path) -> Callable[[], bool]:
 
 
 def kill(folder: Path, kind: str, words: str, fields: dict, delay: float) -> bool:
-  """Starts the command and kills it `delay` seconds after the moment has come; whether it came, and the command lived on."""
-  has_come, process, began = moment(kind, folder), launch(folder, words, fields), time.perf_counter()
-  while not (came := has_come()) and process.poll() is None and time.perf_counter() - began < PATIENCE:
+  """Starts the command and kills it `delay` seconds after the moment has come; whether it came, and
+  the command lived on.
+  """
+  has_come, process, began = (
+    moment(kind, folder),
+    launch(folder, words, fields),
+    time.perf_counter(),
+  )
+  while (
+    not (came := has_come()) and process.poll() is None and time.perf_counter() - began < PATIENCE
+  ):
     time.sleep(TURN)
   time.sleep(delay)
   alive = came and process.poll() is None
@@ -85,17 +106,25 @@ def fingerprints(folder: Path) -> dict[str, str]:
   """SHA-256 of everything that a run computes."""
   checkpoints = Checkpoints(folder / 'checkpoints', print)
   step, state = checkpoints.read_any(checkpoints.steps()[::-1], build.init(read_config(folder)))
-  prints = {f'state after step {step}': digest(b''.join(leaf.tobytes() for leaf in jax.tree.leaves(state)))}
+  prints = {
+    f'state after step {step}': digest(b''.join(leaf.tobytes() for leaf in jax.tree.leaves(state)))
+  }
   for path in (folder / 'metrics.jsonl', folder / 'eval' / 'metrics.jsonl'):
     prints[str(path.relative_to(folder))] = digest(path.read_bytes())
   for path in sorted((folder / 'eval').glob('*.npz')):
     arrays = np.load(path)
-    prints[f'eval/{path.name}'] = digest(b''.join(name.encode() + arrays[name].tobytes() for name in sorted(arrays)))
+    prints[f'eval/{path.name}'] = digest(
+      b''.join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))
+    )
   return prints
 
 
-def compare(folder: Path, kinds: Sequence[str], words: str, fields: dict) -> tuple[dict, dict, list[bool]]:
-  """Fingerprints of a run left alone and of one killed at moments of these kinds, and which kills were delivered."""
+def compare(
+  folder: Path, kinds: Sequence[str], words: str, fields: dict
+) -> tuple[dict, dict, list[bool]]:
+  """Fingerprints of a run left alone and of one killed at moments of these kinds, and which kills
+  were delivered.
+  """
   alone, killed = folder / 'alone', folder / 'killed'
   if launch(alone, words, fields).wait() != 0:
     raise RuntimeError(f'the run left alone failed: see {alone}.out')
@@ -110,13 +139,27 @@ def compare(folder: Path, kinds: Sequence[str], words: str, fields: dict) -> tup
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
   parser.add_argument('--rounds', type=int, default=4, help='kills of each kind')
-  kinds = ('between commands', 'compiling', 'stepping', 'saving', 'evaluating') * parser.parse_args().rounds
-  os.environ['JAX_ENABLE_COMPILATION_CACHE'] = 'false'  # so that there is something to kill while compiling
+  kinds = (
+    'between commands',
+    'compiling',
+    'stepping',
+    'saving',
+    'evaluating',
+  ) * parser.parse_args().rounds
+  # So that there is something to kill while compiling.
+  os.environ['JAX_ENABLE_COMPILATION_CACHE'] = 'false'
   with tempfile.TemporaryDirectory() as folder:
     alone, killed, delivered = compare(Path(folder), kinds, 'poisson', SMALL)
-  print(json.dumps({name: 'same' if killed.get(name) == value else 'DIFFERENT' for name, value in alone.items()}, indent=1))
+  print(
+    json.dumps(
+      {name: 'same' if killed.get(name) == value else 'DIFFERENT' for name, value in alone.items()},
+      indent=1,
+    )
+  )
   print(f'{sum(delivered)} of {len(kinds)} kills delivered')
   sys.exit(0 if alone == killed and all(delivered) else 1)
 

@@ -3,15 +3,17 @@
     python -m benchmarks.oracles               # both tables; wants a quiet machine
 
 Modes: the maximum a posteriori coefficients after each of 0..39 pairs of 1,000 episodes.
-  Newton        `baselines.posterior.mode` over prefixes and episodes, chunks of episodes as in `Oracles`, compiled
-  statsmodels   GLM.fit_regularized with L1_wt=0, which is this objective (ridge by BFGS), one fit at a time in one process;
+  Newton        `baselines.posterior.mode` over prefixes and episodes, chunks of episodes as in
+  `Oracles`, compiled statsmodels   GLM.fit_regularized with L1_wt=0, which is this objective (ridge
+  by BFGS), one fit at a time in one process;
                 timed on a sample of (episode, length) with length 1..39 and multiplied
-  Adam          in JAX, compiled, all episodes at once, zero start, rate .05, at one length, and multiplied by 40
-Gap: objective (minus log likelihood, clip left out, plus |beta|^2 / (2 * .32^2)) less that of Newton on the same contexts, in
-nats, computed in float64.
+  Adam          in JAX, compiled, all episodes at once, zero start, rate .05, at one length, and
+  multiplied by 40
+Gap: objective (minus log likelihood, clip left out, plus |beta|^2 / (2 * .32^2)) less that of
+Newton on the same contexts, in nats, computed in float64.
 
-Samples: the smaller of the effective numbers of samples of two neighbouring evidences, of 256, over 1,000 episodes and 40
-positions; and the time of `baselines.glm.prefixes` for them.
+Samples: the smaller of the effective numbers of samples of two neighbouring evidences, of 256, over
+1,000 episodes and 40 positions; and the time of `baselines.glm.prefixes` for them.
 """
 
 import argparse
@@ -59,7 +61,9 @@ def objective(task: GLM, beta: np.ndarray, x: np.ndarray, y: np.ndarray) -> floa
   if task.families[0].name == 'neg_binomial':
     r = float(task.dispersion.r)
     log_sum = np.logaddexp(np.log(r), eta)
-    log_prob = gammaln(y + r) - gammaln(r) - gammaln(y + 1) + r * (np.log(r) - log_sum) + y * (eta - log_sum)
+    log_prob = (
+      gammaln(y + r) - gammaln(r) - gammaln(y + 1) + r * (np.log(r) - log_sum) + y * (eta - log_sum)
+    )
   return (beta**2).sum() / (2 * float(task.scale) ** 2) - log_prob.sum()
 
 
@@ -76,12 +80,18 @@ def newton(task: GLM, episodes: Episode, repeats: int) -> tuple[np.ndarray, floa
   return timed(lambda: run(episodes.x, episodes.y), repeats)
 
 
-def adam(task: GLM, episodes: Episode, length: int, steps: int, repeats: int) -> tuple[np.ndarray, float]:
+def adam(
+  task: GLM, episodes: Episode, length: int, steps: int, repeats: int
+) -> tuple[np.ndarray, float]:
   """Coefficients `[B, D]` after `length` pairs."""
   x, y, optimizer = episodes.x[:, :length], episodes.y[:, :length], optax.adam(ADAM_RATE)
 
   def loss(beta, x, y):
-    log_prob = task.families[0].likelihood(jnp.einsum('bkd,bd->bk', x, beta)[..., None], task.dispersion).log_prob(y)
+    log_prob = (
+      task.families[0]
+      .likelihood(jnp.einsum('bkd,bd->bk', x, beta)[..., None], task.dispersion)
+      .log_prob(y)
+    )
     return (beta**2).sum() / (2 * task.scale**2) - log_prob.sum()
 
   @jax.jit
@@ -101,8 +111,16 @@ def ridge(task: GLM, x: np.ndarray, y: np.ndarray) -> np.ndarray:
   """Coefficients `[D]` by statsmodels; its penalty belongs to the mean over pairs."""
   x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
   dispersed = task.families[0].name == 'neg_binomial'
-  family = sm.families.NegativeBinomial(alpha=1 / float(task.dispersion.r)) if dispersed else sm.families.Poisson()
-  return np.asarray(sm.GLM(y, x, family=family).fit_regularized(alpha=1 / (len(y) * float(task.scale) ** 2), L1_wt=0.0).params)
+  family = (
+    sm.families.NegativeBinomial(alpha=1 / float(task.dispersion.r))
+    if dispersed
+    else sm.families.Poisson()
+  )
+  return np.asarray(
+    sm.GLM(y, x, family=family)
+    .fit_regularized(alpha=1 / (len(y) * float(task.scale) ** 2), L1_wt=0.0)
+    .params
+  )
 
 
 def modes(family: str, count: int, fits: int, repeats: int) -> None:
@@ -122,13 +140,18 @@ def modes(family: str, count: int, fits: int, repeats: int) -> None:
       flush=True,
     )
 
-  print(f'{family:<14}{f"Newton, {posterior.NEWTON_STEPS} steps":<32}{ours_seconds:>9.2f}{1:>9.1f}', flush=True)
+  print(
+    f'{family:<14}{f"Newton, {posterior.NEWTON_STEPS} steps":<32}{ours_seconds:>9.2f}{1:>9.1f}',
+    flush=True,
+  )
   for steps in (300, 1_000):
     betas, seconds = adam(task, episodes, ADAM_LENGTH, steps, repeats)
     name = f'Adam, {steps} steps: k = {ADAM_LENGTH} x {task.points}'
     line(name, seconds * task.points, [(i, ADAM_LENGTH) for i in range(count)], betas)
   random = np.random.default_rng(0)
-  contexts = list(zip(random.integers(count, size=fits), random.integers(1, task.points, size=fits)))
+  contexts = list(
+    zip(random.integers(count, size=fits), random.integers(1, task.points, size=fits))
+  )
   start = time.perf_counter()
   betas = [ridge(task, x[i, :k], y[i, :k]) for i, k in contexts]
   seconds = (time.perf_counter() - start) / fits * count * (task.points - 1)
@@ -144,7 +167,10 @@ def samples(family: str, count: int, repeats: int) -> None:
   run = jax.jit(lambda x, y: jax.lax.map(along, (x, y), batch_size=CHUNK))
   effective, seconds = timed(lambda: run(episodes.x, episodes.y), repeats)
   least = np.minimum(effective[:, :-1], effective[:, 1:])
-  print(f'{family:<14}{least.min():>9.1f}{np.quantile(least, 0.01):>9.1f}{np.median(least):>9.1f}{seconds:>11.2f}', flush=True)
+  print(
+    f'{family:<14}{least.min():>9.1f}{np.quantile(least, 0.01):>9.1f}{np.median(least):>9.1f}{seconds:>11.2f}',
+    flush=True,
+  )
 
 
 def main() -> None:
@@ -155,7 +181,10 @@ def main() -> None:
   arguments = parser.parse_args()
   with jax.default_matmul_precision('highest'):
     print(f'modes of {arguments.episodes} episodes x 40 lengths')
-    print('family        method                            seconds    ratio    mean gap  greatest     least')
+    print(
+      'family        method                            seconds    ratio    mean gap  greatest     '
+      'least'
+    )
     for family in ('poisson', 'neg_binomial'):
       modes(family, arguments.episodes, arguments.fits, arguments.repeats)
     print(f'\neffective number of samples, {arguments.episodes} episodes x 40 positions')

@@ -1,9 +1,11 @@
-"""One step and one evaluation of every published experiment, at its size: the commands in the docstring of configs/glm.py.
+"""One step and one evaluation of every published experiment, at its size: the commands in the
+docstring of configs/glm.py.
 
     python -m benchmarks.paper
 
-Each command is run from start to end, but for one step and one batch of evaluation episodes. Prints the number of parameters,
-the loss, the nats of model and reference, and the seconds that it took with compilation; and the most memory of all.
+Each command is run from start to end, but for one step and one batch of evaluation episodes. Prints
+the number of parameters, the loss, the nats of model and reference, and the seconds that it took
+with compilation; and the most memory of all.
 """
 
 import re
@@ -26,7 +28,9 @@ SHORT = {'training_steps': 1, 'eval.episodes': 500, 'log_train_data_interval': 1
 
 def commands() -> list[str]:
   """The words and fields of each command at the paper's size."""
-  found = re.findall(r'^    python run.py --config=configs/glm.py:(\S*paper.*)$', glm.__doc__ or '', re.MULTILINE)
+  found = re.findall(
+    r'^    python run.py --config=configs/glm.py:(\S*paper.*)$', glm.__doc__ or '', re.MULTILINE
+  )
   return list(dict.fromkeys(command.split('#')[0].strip() for command in found))
 
 
@@ -56,11 +60,15 @@ def main() -> None:
       began = time.perf_counter()
       run = icljax.train(configured(command, Path(folder)))
       seconds = time.perf_counter() - began
-      (step,), (record,) = read_lines(run / 'metrics.jsonl'), read_lines(run / 'eval' / 'metrics.jsonl')
+      (step,), (record,) = (
+        read_lines(run / 'metrics.jsonl'),
+        read_lines(run / 'eval' / 'metrics.jsonl'),
+      )
       parameters = sum(np.size(leaf) for leaf in jax.tree.leaves(icljax.load(run).params))
       reference = record['nats'] - record['regret']
       lines.append(
-        f'{parameters:,} parameters  loss {step["loss"]:.3f}  nats {record["nats"]:.3f}, reference {reference:.3f}  {seconds:.0f} s  {command}'
+        f'{parameters:,} parameters  loss {step["loss"]:.3f}  nats {record["nats"]:.3f}, reference '
+        f'{reference:.3f}  {seconds:.0f} s  {command}'
       )
   print('\n'.join(lines))
   print(f'most memory of all: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB')

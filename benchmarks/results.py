@@ -3,9 +3,10 @@
     python benchmarks/results.py                 # whatever is not in results.json yet
     python benchmarks/results.py --again joint   # once more, every row whose name has `joint` in it
 
-Each row is one command on a fresh folder below `runs/results/`, timed from start to end without compiled programs from
-earlier runs. `results.json` keeps the numbers; `README.md` gets the tables, `docs/joint.png` is the picture of the first joint
-run, and `docs/dispersion.png` shows all of them: who knows the family, and what that is worth.
+Each row is one command on a fresh folder below `runs/results/`, timed from start to end without
+compiled programs from earlier runs. `results.json` keeps the numbers; `README.md` gets the tables,
+`docs/joint.png` is the picture of the first joint run, and `docs/dispersion.png` shows all of them:
+who knows the family, and what that is worth.
 """
 
 import argparse
@@ -50,8 +51,15 @@ def run(name: str) -> dict:
   folder = run_folder(name)
   shutil.rmtree(folder, ignore_errors=True)
   began, cpu_before = time.perf_counter(), cpu()
-  command = [sys.executable, 'run.py', *shlex.split(COMMANDS[name]), f'--config.checkpoint_dir={folder}']
-  subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {'JAX_ENABLE_COMPILATION_CACHE': 'false'})
+  command = [
+    sys.executable,
+    'run.py',
+    *shlex.split(COMMANDS[name]),
+    f'--config.checkpoint_dir={folder}',
+  ]
+  subprocess.run(
+    command, cwd=ROOT, check=True, env=os.environ | {'JAX_ENABLE_COMPILATION_CACHE': 'false'}
+  )
   seconds, cpu_seconds = time.perf_counter() - began, cpu() - cpu_before
   if name == 'joint, r = 1.2, seed 0':
     shutil.copy(folder / 'eval' / 'curves.png', ROOT / 'docs' / 'joint.png')
@@ -65,15 +73,22 @@ def cpu() -> float:
 
 
 def measured(folder: Path) -> dict:
-  """The record of a run's evaluation, and the model's excess over other predictors on the same episodes."""
+  """The record of a run's evaluation, and the model's excess over other predictors on the same
+  episodes.
+  """
   record = json.loads((folder / 'eval' / 'metrics.jsonl').read_text().splitlines()[-1])
   arrays = np.load(folder / 'eval' / f'{record["step"]}.npz')
-  above = lambda name, points, axis=1: (arrays['nats/model'] - arrays[f'nats/{name}'])[:, :points].astype(np.float64).mean(axis)
+  above = lambda name, points, axis=1: (
+    (arrays['nats/model'] - arrays[f'nats/{name}'])[:, :points].astype(np.float64).mean(axis)
+  )
   for key, rows in (('early', above('map', EARLY)), ('above_plugin', above('plugin', None))):
     record |= {key: rows.mean(), f'{key}_se': rows.std(ddof=1) / np.sqrt(len(rows))}
   if 'family/read_out' in arrays:  # over k, for the picture
     true = arrays['family'][:, None]
-    record |= {f'accuracy/{who}': (arrays[f'family/{who}'].argmax(-1) == true).mean(0).tolist() for who in ('read_out', 'bayes')}
+    record |= {
+      f'accuracy/{who}': (arrays[f'family/{who}'].argmax(-1) == true).mean(0).tolist()
+      for who in ('read_out', 'bayes')
+    }
     record |= {'regret_over_k': above('bayes', None, axis=0).tolist()}
   return {key: value for key, value in record.items() if key != 'settings'}
 
@@ -101,7 +116,8 @@ def row(name: str, result: dict) -> str:
 def table(results: dict[str, dict]) -> str:
   """The README's table in Markdown."""
   head = [
-    '| run | `python run.py ...` | seconds | of CPU | nats per target | reference | above it | share of the gap | above MAP, k = 0..5 |',
+    '| run | `python run.py ...` | seconds | of CPU | nats per target | reference | above it | '
+    'share of the gap | above MAP, k = 0..5 |',
     '|---|---|---|---|---|---|---|---|---|',
   ]
   return '\n'.join(head + [row(name, results[name]) for name in COMMANDS if name in results])
@@ -116,7 +132,9 @@ def joint(results: dict[str, dict]) -> dict[tuple[float, int], dict]:
 def dispersion_table(results: dict[str, dict]) -> str:
   """Who knows the family, in Markdown."""
   head = [
-    '| r | seed | nats above bayes | family named rightly, mean over k: read-out | bayes | after the last pair: read-out | bayes | nats for the family: read-out | bayes | calibration error: read-out | bayes |',
+    '| r | seed | nats above bayes | family named rightly, mean over k: read-out | bayes | after '
+    'the last pair: read-out | bayes | nats for the family: read-out | bayes | calibration error: '
+    'read-out | bayes |',
     '|---|---|---|---|---|---|---|---|---|---|---|',
   ]
   rows = []
@@ -129,7 +147,9 @@ def dispersion_table(results: dict[str, dict]) -> str:
 
 
 def draw_dispersion(results: dict[str, dict]) -> None:
-  """`docs/dispersion.png`: accuracy over k for each r, the read-outs of all seeds beside the exact posterior; and the regret."""
+  """`docs/dispersion.png`: accuracy over k for each r, the read-outs of all seeds beside the exact
+  posterior; and the regret.
+  """
   figure = Figure(figsize=(13, 3.8), layout='constrained')
   FigureCanvasAgg(figure)
   *panels, regret = figure.subplots(1, len(DISPERSIONS) + 1)
@@ -139,7 +159,15 @@ def draw_dispersion(results: dict[str, dict]) -> None:
     accuracy = np.array([found['accuracy/read_out'] for found in runs])
     axes.plot(k, runs[0]['accuracy/bayes'], color='black', label='exact posterior')
     axes.plot(k, accuracy.mean(0), color=f'C{i}', label=f'read-out, mean of {len(runs)} seeds')
-    axes.fill_between(k, accuracy.min(0), accuracy.max(0), color=f'C{i}', alpha=0.25, linewidth=0, label='least to most')
+    axes.fill_between(
+      k,
+      accuracy.min(0),
+      accuracy.max(0),
+      color=f'C{i}',
+      alpha=0.25,
+      linewidth=0,
+      label='least to most',
+    )
     axes.set(title=f'r = {r}', xlabel='pairs seen, k', ylim=(0.45, 0.85))
     above = np.array([found['regret_over_k'] for found in runs])
     regret.plot(k, above.mean(0), color=f'C{i}', label=f'r = {r}')
@@ -152,7 +180,10 @@ def draw_dispersion(results: dict[str, dict]) -> None:
   figure.savefig(ROOT / 'docs' / 'dispersion.png', dpi=110)
 
 
-TABLES: dict[str, Callable[[dict[str, dict]], str]] = {'results': table, 'dispersion': dispersion_table}
+TABLES: dict[str, Callable[[dict[str, dict]], str]] = {
+  'results': table,
+  'dispersion': dispersion_table,
+}
 
 
 def between(text: str, which: str) -> tuple[str, str, str]:
@@ -164,14 +195,20 @@ def between(text: str, which: str) -> tuple[str, str, str]:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-  parser.add_argument('--again', metavar='NAME', help='measure the rows once more that have NAME in their name')
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument(
+    '--again', metavar='NAME', help='measure the rows once more that have NAME in their name'
+  )
   again = parser.parse_args().again
   results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
   for name in COMMANDS:
     if name not in results or (again and again in name):
       results[name] = run(name)
-      RESULTS.write_text(json.dumps({name: results[name] for name in COMMANDS if name in results}, indent=1) + '\n')
+      RESULTS.write_text(
+        json.dumps({name: results[name] for name in COMMANDS if name in results}, indent=1) + '\n'
+      )
       print(row(name, results[name]), flush=True)
   if joint(results):
     draw_dispersion(results)

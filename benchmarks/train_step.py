@@ -3,15 +3,18 @@
     python -m benchmarks.train_step            # the table
     python -m benchmarks.train_step --check    # that both sides do the same work, at the smallest size
 
-A step draws Poisson and NB2 episodes (the preset `joint` of configs/glm.py with 16 pairs), runs a pre-norm transformer with a
-mixture head, and makes an Adam update of the mixture's log-likelihood after clipping the gradient's global norm.
-icljax runs as in training: `pmap_steps` over `build.train_step` on one CPU device, all steps of a repeat in one call.
-PyTorch runs eagerly with its fused attention and Adam, and reads nothing back between steps. Both start from the same
-parameters and take turns in one process, on all of its cores. Beside another busy process the ratio says nothing.
+A step draws Poisson and NB2 episodes (the preset `joint` of configs/glm.py with 16 pairs), runs a
+pre-norm transformer with a mixture head, and makes an Adam update of the mixture's log-likelihood
+after clipping the gradient's global norm. icljax runs as in training: `pmap_steps` over
+`build.train_step` on one CPU device, all steps of a repeat in one call. PyTorch runs eagerly with
+its fused attention and Adam, and reads nothing back between steps. Both start from the same
+parameters and take turns in one process, on all of its cores. Beside another busy process the ratio
+says nothing.
 
 rate   episodes per second, median of the repeats
-ratio  rate of icljax over that of PyTorch, median (least to greatest) over the repeats, each of which times both
-share  operations per second over those of a float32 product of two 2048 x 2048 matrices, which every repeat times in both
+ratio  rate of icljax over that of PyTorch, median (least to greatest) over the repeats, each of
+which times both share  operations per second over those of a float32 product of two 2048 x 2048
+matrices, which every repeat times in both
        libraries (GFLOP/s), the faster one counting. A step's operations are those of its matrix products, backward counted
        as twice forward and attention in full: 3 * 2 B K (E (2D + 3) + layers (12 E^2 + 2 K E) + 2 E F J)
 """
@@ -35,7 +38,10 @@ try:
   import torch
   import torch.nn.functional as F
 except ImportError:
-  print('this needs PyTorch: pip install torch --index-url https://download.pytorch.org/whl/cpu', file=sys.stderr)
+  print(
+    'this needs PyTorch: pip install torch --index-url https://download.pytorch.org/whl/cpu',
+    file=sys.stderr,
+  )
   sys.exit(2)
 
 SIZES = ((2, 64, 64), (4, 64, 256), (8, 128, 256))  # layers, width, batch; 4 heads
@@ -47,7 +53,10 @@ class Ours:
   """The library's own path; `run` gives the losses `[count]` of the next steps."""
 
   def __init__(self, config):
-    step, self.settings = build.train_step(config), build.settings(config).replace(data=build.data(config))
+    step, self.settings = (
+      build.train_step(config),
+      build.settings(config).replace(data=build.data(config)),
+    )
     self.params = jax.tree.map(np.asarray, build.init(config).params)
     self.devices = devices.Devices(jax.local_devices()[:1])
     self.state, self.t = self.devices.replicate(build.init(config)), 0
@@ -61,7 +70,9 @@ class Ours:
 
 
 class Eager:
-  """Adam on `weights` in PyTorch; a subclass gives them, `optimizer`, `config`, `sample()` and `loss(*sample)`."""
+  """Adam on `weights` in PyTorch; a subclass gives them, `optimizer`, `config`, `sample()` and
+  `loss(*sample)`.
+  """
 
   def step(self, *sample):
     self.optimizer.zero_grad()
@@ -85,14 +96,20 @@ class PyTorch(Eager):
       if path[0].key == READ_OUT:  # trained beside the model: work that only icljax does
         continue
       name = '_'.join(key.key for key in path)
-      self.weights[name] = torch.tensor(value.T if name.endswith('kernel') else value, requires_grad=True)
-    self.optimizer = torch.optim.Adam(self.weights.values(), config.optimizer.learning_rate, fused=True)
+      self.weights[name] = torch.tensor(
+        value.T if name.endswith('kernel') else value, requires_grad=True
+      )
+    self.optimizer = torch.optim.Adam(
+      self.weights.values(), config.optimizer.learning_rate, fused=True
+    )
 
   def model(self, x, y):
     """Log weights and etas `[B, K, F, J]`."""
     w = self.weights
     dense = lambda name, x: F.linear(x, w[f'{name}_kernel'], w[f'{name}_bias'])
-    norm = lambda name, x: F.layer_norm(x, x.shape[-1:], w[f'{name}_scale'], w[f'{name}_bias'], 1e-5)
+    norm = lambda name, x: F.layer_norm(
+      x, x.shape[-1:], w[f'{name}_scale'], w[f'{name}_bias'], 1e-5
+    )
     targets = torch.stack([y, torch.log1p(y), torch.ones_like(y)], -1)
     before = F.pad(torch.cat([x, targets], -1), (0, 0, 1, 0))[:, :-1]
     h = dense('query', x) + dense('pair', before) + w['sequence_positions']
@@ -121,7 +138,9 @@ class PyTorch(Eager):
     poisson, eta = etas.unbind(-2)
     y, r = y[..., None], self.r
     choose, log_sum = torch.lgamma(y + 1), torch.logaddexp(r.log(), eta)
-    neg_binomial = torch.lgamma(y + r) - torch.lgamma(r) - choose + r * (r.log() - log_sum) + y * (eta - log_sum)
+    neg_binomial = (
+      torch.lgamma(y + r) - torch.lgamma(r) - choose + r * (r.log() - log_sum) + y * (eta - log_sum)
+    )
     parts = torch.stack([y * poisson - poisson.exp() - choose, neg_binomial], -2)
     return -torch.logsumexp(log_weights + parts, (-2, -1)).mean()
 
@@ -134,7 +153,10 @@ def both(layers: int, width: int, batch: int):
   ours = Ours(config)
   theirs = PyTorch(config, ours.params)
   beside = sum(leaf.size for leaf in jax.tree.leaves(ours.params[READ_OUT]))
-  mine, other = sum(p.size for p in jax.tree.leaves(ours.params)) - beside, sum(p.numel() for p in theirs.weights.values())
+  mine, other = (
+    sum(p.size for p in jax.tree.leaves(ours.params)) - beside,
+    sum(p.numel() for p in theirs.weights.values()),
+  )
   assert mine == other, f'parameters: {mine} in icljax, {other} in PyTorch'
   return config, ours, theirs, mine
 
@@ -142,13 +164,27 @@ def both(layers: int, width: int, batch: int):
 def check(steps: int = 10) -> None:
   """Same losses on the same episodes, update after update; and the same distribution of targets."""
   _, ours, theirs, parameters = both(*SIZES[0])
-  draw = jax.jit(lambda t: draw_batch(ours.settings.task, stream(ours.settings.seed, 'train'), t, jnp.arange(theirs.batch)))
-  losses = [theirs.step(*(torch.tensor(np.array(leaf)) for leaf in (draw(t).x, draw(t).y))) for t in range(steps)]
+  draw = jax.jit(
+    lambda t: draw_batch(
+      ours.settings.task, stream(ours.settings.seed, 'train'), t, jnp.arange(theirs.batch)
+    )
+  )
+  losses = [
+    theirs.step(*(torch.tensor(np.array(leaf)) for leaf in (draw(t).x, draw(t).y)))
+    for t in range(steps)
+  ]
   gap = np.abs(ours.run(steps) - np.stack(losses)).max()
-  print(f'{parameters:,} parameters on both sides; greatest difference of the loss in {steps} steps {gap:.1e}')
+  print(
+    f'{parameters:,} parameters on both sides; greatest difference of the loss in {steps} steps '
+    f'{gap:.1e}'
+  )
   assert gap < 1e-4, gap
-  moments = lambda y: np.stack([np.log1p(y).mean(1), (np.log1p(y) ** 2).mean(1), (y == 0).mean(1)])  # [3, episodes]
-  a, b = (moments(np.concatenate([y(t) for t in range(200)])) for y in (lambda t: draw(t).y, lambda _: theirs.sample()[1]))
+  # [3, episodes].
+  moments = lambda y: np.stack([np.log1p(y).mean(1), (np.log1p(y) ** 2).mean(1), (y == 0).mean(1)])
+  a, b = (
+    moments(np.concatenate([y(t) for t in range(200)]))
+    for y in (lambda t: draw(t).y, lambda _: theirs.sample()[1])
+  )
   z = (a.mean(1) - b.mean(1)) / np.sqrt((a.var(1) + b.var(1)) / a.shape[1])
   print(f'moments of the targets, icljax less PyTorch, in standard errors: {z.round(1)}')
   assert np.abs(z).max() < 4, z
@@ -174,14 +210,25 @@ def measure(size, repeats: int, length: float) -> None:
     taken = {side: seconds(runs[side]) for side in ((0, 1) if repeat % 2 == 0 else (1, 0))}
     rows.append([taken[0], taken[1], *(min(seconds(run) for _ in range(5)) for run in products)])
   steps, squares = np.split(np.array(rows), 2, axis=1)
-  (layers, width, batch), pairs, dims, out = size, config.task.K, config.task.D, 2 * len(FAMILIES) * config.model.components
-  operations = 6 * batch * pairs * (width * (2 * dims + 3) + layers * (12 * width**2 + 2 * pairs * width) + width * out)
+  (layers, width, batch), pairs, dims, out = (
+    size,
+    config.task.K,
+    config.task.D,
+    2 * len(FAMILIES) * config.model.components,
+  )
+  operations = (
+    6
+    * batch
+    * pairs
+    * (width * (2 * dims + 3) + layers * (12 * width**2 + 2 * pairs * width) + width * out)
+  )
   speed = 2 * 2048**3 / squares
   (rate, their_rate), ratio = batch * count / np.median(steps, 0), steps[:, 1] / steps[:, 0]
   share, their_share = np.median(operations * count / steps / speed.max(1, keepdims=True), 0)
   print(
     f'{layers:>6}{width:>6}{batch:>6}{parameters:>11,}{count:>6}{rate:>9,.0f}{their_rate:>9,.0f}'
-    f'{np.median(ratio):>7.2f} ({ratio.min():.2f} to {ratio.max():.2f}){share:>7.0%}{their_share:>7.0%}'
+    f'{np.median(ratio):>7.2f} ({ratio.min():.2f} to '
+    f'{ratio.max():.2f}){share:>7.0%}{their_share:>7.0%}'
     f'{np.median(speed[:, 0]) / 1e9:>9.0f}{np.median(speed[:, 1]) / 1e9:>7.0f}',
     flush=True,
   )
@@ -189,16 +236,26 @@ def measure(size, repeats: int, length: float) -> None:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--check', action='store_true', help='compare the two sides instead of timing them')
+  parser.add_argument(
+    '--check', action='store_true', help='compare the two sides instead of timing them'
+  )
   parser.add_argument('--repeats', type=int, default=7)
-  parser.add_argument('--seconds', type=float, default=4.0, help='length of a repeat on each side, about')
+  parser.add_argument(
+    '--seconds', type=float, default=4.0, help='length of a repeat on each side, about'
+  )
   arguments, _ = parser.parse_args(), torch.manual_seed(0)
   torch.set_num_threads(len(os.sched_getaffinity(0)))
   with jax.default_matmul_precision('highest'):
     if arguments.check:
       return check()
-    print(f'jax {jax.__version__}, torch {torch.__version__}, {torch.get_num_threads()} cores, {arguments.repeats} repeats')
-    print('layers width batch parameters steps     rate    torch  ratio                  share  torch  GFLOP/s  torch')
+    print(
+      f'jax {jax.__version__}, torch {torch.__version__}, {torch.get_num_threads()} cores, '
+      f'{arguments.repeats} repeats'
+    )
+    print(
+      'layers width batch parameters steps     rate    torch  ratio                  share  torch  '
+      'GFLOP/s  torch'
+    )
     for size in SIZES:
       measure(size, arguments.repeats, arguments.seconds)
 

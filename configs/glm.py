@@ -4,15 +4,19 @@
     python run.py --config=configs/glm.py:poisson
     python run.py --config=configs/glm.py:joint,paper        # the published setting, for an accelerator
 
-Presets are the single families and `joint`; any subset is `--config.task.families=poisson,exponential`.
+Presets are the single families and `joint`; any subset is
+`--config.task.families=poisson,exponential`.
 
-The question is that of "Expanding the GLM Toolkit for Transformers as Statisticians": does a GPT-2 style transformer learn
-generalized linear models in context, and tell Poisson from negative binomial by dispersion? `quick` keeps the question and
-the number of linear predictors near 1, and reads one token per pair, which learns far faster: it closes .97 to .99 of the gap
-from the naive mean to Bayes in 3,000 steps, some 200 seconds of one core (the README's tables, by `benchmarks/results.py`).
+The question is that of "Expanding the GLM Toolkit for Transformers as Statisticians": does a GPT-2
+style transformer learn generalized linear models in context, and tell Poisson from negative
+binomial by dispersion? `quick` keeps the question and the number of linear predictors near 1, and
+reads one token per pair, which learns far faster: it closes .97 to .99 of the gap from the naive
+mean to Bayes in 3,000 steps, some 200 seconds of one core (the README's tables, by
+`benchmarks/results.py`).
 
-`paper` is the published size: 12 layers of width 256 over x and y tokens in turn, K = 40, D = 10, scale .32, batch 256, Adam at
-2.5e-4 for 12,000 steps of one family or 100,000 of both. Its experiments, one command each:
+`paper` is the published size: 12 layers of width 256 over x and y tokens in turn, K = 40, D = 10,
+scale .32, batch 256, Adam at 2.5e-4 for 12,000 steps of one family or 100,000 of both. Its
+experiments, one command each:
 
     python run.py --config=configs/glm.py:poisson,paper
     python run.py --config=configs/glm.py:neg_binomial,paper
@@ -24,10 +28,10 @@ from the naive mean to Bayes in 3,000 steps, some 200 seconds of one core (the R
     python run.py --config=configs/glm.py:joint,paper --config.task.curriculum.interval=3000 --config.checkpoint_dir=runs/glm_curriculum_paper
     python run.py --config=configs/glm.py:joint,paper --config.init_from=runs/glm_poisson_paper --config.checkpoint_dir=runs/glm_warm_paper
 
-With T = 2 K tokens their models have L (12 E^2 + 13 E) + E (2 K + D + 6) parameters and those of the head, 9.5 million; a step
-takes 6 B T L (12 E^2 + 2 T E) operations, 1.2e12. It holds 16 bytes for each parameter, and activations for the backward pass,
-some 4 B T L (18 E + 2 H T) bytes or 6 GB; `python -m benchmarks.paper`, one step and one evaluation of each, took 13 GB at most
-on a CPU.
+With T = 2 K tokens their models have L (12 E^2 + 13 E) + E (2 K + D + 6) parameters and those of
+the head, 9.5 million; a step takes 6 B T L (12 E^2 + 2 T E) operations, 1.2e12. It holds 16 bytes
+for each parameter, and activations for the backward pass, some 4 B T L (18 E + 2 H T) bytes or 6
+GB; `python -m benchmarks.paper`, one step and one evaluation of each, took 13 GB at most on a CPU.
 """
 
 from ml_collections import ConfigDict, config_dict
@@ -46,17 +50,21 @@ def get_config(words: str = '') -> ConfigDict:
   config.checkpoint_dir = base_config.run_folder('glm', preset, 'joint', size)
 
   config.task = ConfigDict()
-  config.task.families = JOINT if preset == 'joint' else preset  # which an episode's is drawn from; one's own as module:name
-  config.task.own = ''  # module:name of a function that makes a task of one's own from the one described here
+  # Which an episode's is drawn from; one's own as module:name.
+  config.task.families = JOINT if preset == 'joint' else preset
+  # module:name of a function that makes a task of one's own from the one described here.
+  config.task.own = ''
   config.task.D = 10 if paper else 4  # dimensions of x
   config.task.K = 40 if paper else 20  # pairs in an episode
-  config.task.scale = 0.32 if paper else 0.5  # standard deviation of a coefficient; the linear predictor's is about 1
+  # Standard deviation of a coefficient; the linear predictor's is about 1.
+  config.task.scale = 0.32 if paper else 0.5
   config.task.clip = 4.0  # bound of the linear predictor
   config.task.noise = 0.5  # standard deviation of `linear`
   config.task.r = 1.2  # size of `neg_binomial`: variance is mean + mean^2 / r
   config.task.classes = 4  # of `multinomial`
   config.task.curriculum = ConfigDict()
-  config.task.curriculum.interval = 0  # steps between two growths; 0: no curriculum, all dimensions and pairs at once
+  # Steps between two growths; 0: no curriculum, all dimensions and pairs at once.
+  config.task.curriculum.interval = 0
   config.task.curriculum.dims_start = 2
   config.task.curriculum.dims_increment = 1
   config.task.curriculum.points_start = 8
@@ -67,10 +75,13 @@ def get_config(words: str = '') -> ConfigDict:
   config.model.layers = 12 if paper else 4
   config.model.width = 256 if paper else 64
   config.model.heads = 8 if paper else 4
-  config.model.tokens = 'interleaved' if paper else 'pairs'  # x and y tokens in turn, or one token for query and pair before
-  config.model.head = 'eta' if paper else 'mixture'  # one linear predictor (the loss is told the family), or a mixture
+  # X and y tokens in turn, or one token for query and pair before.
+  config.model.tokens = 'interleaved' if paper else 'pairs'
+  # One linear predictor (the loss is told the family), or a mixture.
+  config.model.head = 'eta' if paper else 'mixture'
   config.model.components = 4  # of the mixture, for each family
-  config.model.precision = 'auto'  # of matrix products: highest, tf32, bfloat16; auto is highest on a CPU, else tf32
+  # Of matrix products: highest, tf32, bfloat16; auto is highest on a CPU, else tf32.
+  config.model.precision = 'auto'
 
   config.training = ConfigDict()
   config.training.batch_size = 256 if paper else 64  # episodes
@@ -79,14 +90,16 @@ def get_config(words: str = '') -> ConfigDict:
   config.optimizer = ConfigDict()
   config.optimizer.name = 'adam'  # adam, adamw or sgd
   config.optimizer.learning_rate = 2.5e-4 if paper else 1e-3
-  config.optimizer.schedule = 'constant' if paper else 'warmup_cosine'  # or triangle, one_cycle, inverse_sqrt
+  # Or triangle, one_cycle, inverse_sqrt.
+  config.optimizer.schedule = 'constant' if paper else 'warmup_cosine'
   config.optimizer.warmup_steps = 0 if paper else 200  # of all schedules but constant
   config.optimizer.clip_norm = 1.0  # bound of the gradient's global norm
   config.optimizer.weight_decay = 0.1  # of adamw
   config.optimizer.momentum = 0.9  # of sgd
 
   config.early_stopping = ConfigDict()
-  config.early_stopping.patience = 0  # steps without a better mean loss after which a run stops; 0: it never does
+  # Steps without a better mean loss after which a run stops; 0: it never does.
+  config.early_stopping.patience = 0
   config.early_stopping.min_delta = 0.0  # nats by which a mean has to be lower to be better
   config.early_stopping.window = 100  # steps whose mean loss is compared
 

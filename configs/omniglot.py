@@ -1,4 +1,5 @@
-"""Image sequences: emergent in-context learning (Chan et al. 2022, "Data Distributional Properties Drive Emergent In-Context Learning").
+"""Image sequences: emergent in-context learning (Chan et al. 2022, "Data Distributional Properties
+Drive Emergent In-Context Learning").
 
     python run.py --config=configs/omniglot.py:procedural                     # no files needed; `train`
     python run.py --config=configs/omniglot.py --config.data.manual_dir=DIR   # all_exemplars: Omniglot, through TFDS
@@ -6,27 +7,33 @@
     python run.py --config=configs/omniglot.py:procedural --jaxline_mode eval_flip       # any eval_<sequences>, of the trained run
     python run.py --config=configs/omniglot.py:induction --jaxline_mode train_eval       # heads over training
 
-Sequences are drawings and labels in turn, and a last drawing whose label is asked for. In `bursty` ones its class is in the
-context, so that the label can be copied, and classes keep their labels, so that it can also be learned by heart. What a model
-does is told by `eval_fewshot_holdout` (classes never trained on, labels 0 and 1 anew in each sequence: learning in context) and by
-`eval_no_support_*` (the class is not in the context: learning in weights). Closed accuracy chooses among the labels that are
-possible there, open accuracy among all. `eval_flip` gives each class of the context the other's label; `eval_iwl_context` asks
-for a class beside a few-shot problem of two others; `eval_induction` measures what the heads attend to.
+Sequences are drawings and labels in turn, and a last drawing whose label is asked for. In `bursty`
+ones its class is in the context, so that the label can be copied, and classes keep their labels, so
+that it can also be learned by heart. What a model does is told by `eval_fewshot_holdout` (classes
+never trained on, labels 0 and 1 anew in each sequence: learning in context) and by
+`eval_no_support_*` (the class is not in the context: learning in weights). Closed accuracy chooses
+among the labels that are possible there, open accuracy among all. `eval_flip` gives each class of
+the context the other's label; `eval_iwl_context` asks for a class beside a few-shot problem of two
+others; `eval_induction` measures what the heads attend to.
 
-Presets: `all_exemplars` (1603 rare, 10 common, 10 held-out classes of 20 drawings), `augmented` (flips and rotations make eight
-classes of each; a character's variants stay together), `identical` (one drawing per class: the first in the order of our cache),
-`symbolic` (an item is a number), `procedural` (characters drawn by this library, not Omniglot; 1513 / 10 / 100), and `induction`
-(Singh et al. 2024: two attention-only layers with rotary positions on fixed features, one drawing of each of 50 classes, two pairs
-and a query, labels anew in each sequence out of 5, of whose 10 pairs 2 are held out: `--config.eval.labels=holdout`).
-Its features are ours, for want of a ResNet18: the leading 512 principal components of the 28 x 28 procedural characters.
+Presets: `all_exemplars` (1603 rare, 10 common, 10 held-out classes of 20 drawings), `augmented`
+(flips and rotations make eight classes of each; a character's variants stay together), `identical`
+(one drawing per class: the first in the order of our cache), `symbolic` (an item is a number),
+`procedural` (characters drawn by this library, not Omniglot; 1513 / 10 / 100), and `induction`
+(Singh et al. 2024: two attention-only layers with rotary positions on fixed features, one drawing
+of each of 50 classes, two pairs and a query, labels anew in each sequence out of 5, of whose 10
+pairs 2 are held out: `--config.eval.labels=holdout`). Its features are ours, for want of a
+ResNet18: the leading 512 principal components of the 28 x 28 procedural characters.
 
-`paper` is the published size: drawings of 105 x 105 (ink is 1 here, 0 there) through a ResNet with batch norm, 12 layers of width 64
-with sinusoidal positions, p_bursty .9, batch 32, Adam at 3e-4 after 4,000 steps of warm-up, then as 1/sqrt(step), for 500,000
-steps. `quick` reads 28 x 28 pixels through one linear layer into 2 layers with rotary positions, labels embedded at scale 1, always
-bursty, 6,000 steps of Adam at 1e-3: in some four minutes few-shot accuracy on classes never seen is .86 to .88, where sequences
-are uniform it stays at chance (the README's table).
-Few-shot problems have four shots, in bursty sequences three, as in the reference's code; classes of a problem are distinct unless
-`fewshot_replacement`. Left out of the reference's options: `randomly_generate_rare`, `flatten_superpixels`, `concatenate_labels`.
+`paper` is the published size: drawings of 105 x 105 (ink is 1 here, 0 there) through a ResNet with
+batch norm, 12 layers of width 64 with sinusoidal positions, p_bursty .9, batch 32, Adam at 3e-4
+after 4,000 steps of warm-up, then as 1/sqrt(step), for 500,000 steps. `quick` reads 28 x 28 pixels
+through one linear layer into 2 layers with rotary positions, labels embedded at scale 1, always
+bursty, 6,000 steps of Adam at 1e-3: in some four minutes few-shot accuracy on classes never seen is
+.86 to .88, where sequences are uniform it stays at chance (the README's table). Few-shot problems
+have four shots, in bursty sequences three, as in the reference's code; classes of a problem are
+distinct unless `fewshot_replacement`. Left out of the reference's options:
+`randomly_generate_rare`, `flatten_superpixels`, `concatenate_labels`.
 
 Parameters, embedder and head included:
 
@@ -43,9 +50,10 @@ Parameters, embedder and head included:
     induction      quick     67,141   linear, 5 labels
     induction      paper     67,141   linear, 5 labels
 
-Real drawings: Omniglot's small1 (136 characters), of which flips and rotations make 1,088 classes; 100 characters (800 classes) to
-train on, 36 (288) held out, the split of `task.pool_seed` 0. With so few classes a quick model learns them by heart and is at
-chance on held-out ones (closed .494 ± .005 of 100 characters without variants); three labels for every class keep it from that:
+Real drawings: Omniglot's small1 (136 characters), of which flips and rotations make 1,088 classes;
+100 characters (800 classes) to train on, 36 (288) held out, the split of `task.pool_seed` 0. With
+so few classes a quick model learns them by heart and is at chance on held-out ones (closed .494 ±
+.005 of 100 characters without variants); three labels for every class keep it from that:
 
     python run.py --config=configs/omniglot.py --jaxline_mode train_eval --config.data.manual_dir=DIR
       --config.data.omniglot_config.omniglot_split=small1 --config.data.omniglot_config.augment_images=True
@@ -53,11 +61,13 @@ chance on held-out ones (closed .494 ± .005 of 100 characters without variants)
       --config.data.generator_config.n_common_classes=0 --config.data.generator_config.n_holdout_classes=288
       --config.data.seq_config.labeling_rare=ordered_polysemy3 --config.random_seed=0
 
-On held-out classes, closed / open: .777 / .410, .704 / .068 and .730 / .151 with random_seed 0, 1, 2 (± .005), in 160 to 365 seconds of
-which a core was busy for 220; without support .02 to .03 open, where one label in three can be right at best. LSTM and RNN at
-the transformer's budget, on procedural characters: .491 and .484 closed where transformers have .861 to .876. The induction model on unseen
-classes: .856 with pairs of labels that it was trained on (`python -m benchmarks.image_results`), closed .848 with the two that were
-held out (`--jaxline_mode eval_fewshot_holdout --config.eval.labels=holdout`).
+On held-out classes, closed / open: .777 / .410, .704 / .068 and .730 / .151 with random_seed 0, 1,
+2 (± .005), in 160 to 365 seconds of which a core was busy for 220; without support .02 to .03 open,
+where one label in three can be right at best. LSTM and RNN at the transformer's budget, on
+procedural characters: .491 and .484 closed where transformers have .861 to .876. The induction
+model on unseen classes: .856 with pairs of labels that it was trained on (`python -m
+benchmarks.image_results`), closed .848 with the two that were held out (`--jaxline_mode
+eval_fewshot_holdout --config.eval.labels=holdout`).
 """
 
 from ml_collections import ConfigDict
@@ -87,7 +97,9 @@ def get_config(words: str = '') -> ConfigDict:
   config.data = _data(preset, paper)
 
   config.model = ConfigDict()
-  config.model.embedder = 'table' if preset == 'symbolic' else 'resnet' if paper and not induction else 'linear'
+  config.model.embedder = (
+    'table' if preset == 'symbolic' else 'resnet' if paper and not induction else 'linear'
+  )
   config.model.sequence = 'transformer'  # lstm, rnn, or module:name of one's own
   config.model.layers = 12 if paper and not induction else 2
   config.model.width = 64
@@ -95,8 +107,10 @@ def get_config(words: str = '') -> ConfigDict:
   config.model.mlp = not induction  # whether blocks of the transformer have one
   config.model.positions = 'sinusoidal' if paper and not induction else 'rotary'  # or learned
   config.model.init = 'fan_in' if paper else 'gpt2'  # how kernels of the transformer start
-  config.model.label_scale = 0.02 if paper else 1.0  # standard deviation of the embeddings of labels at the start
-  config.model.precision = 'auto'  # of matrix products: highest, tf32, bfloat16; auto is highest on a CPU, else tf32
+  # Standard deviation of the embeddings of labels at the start.
+  config.model.label_scale = 0.02 if paper else 1.0
+  # Of matrix products: highest, tf32, bfloat16; auto is highest on a CPU, else tf32.
+  config.model.precision = 'auto'
 
   config.training = ConfigDict()
   config.training.batch_size = 32  # sequences
@@ -105,25 +119,35 @@ def get_config(words: str = '') -> ConfigDict:
 
   config.optimizer = ConfigDict()
   config.optimizer.name = 'adam'  # adam, adamw or sgd
-  config.optimizer.learning_rate = (1e-5 if paper else 1e-4) if induction else 3e-4 if paper else 1e-3
-  config.optimizer.schedule = 'constant' if induction else 'inverse_sqrt' if paper else 'warmup_cosine'  # or triangle, one_cycle
-  config.optimizer.warmup_steps = 0 if induction else 4_000 if paper else 500  # of all schedules but constant
+  config.optimizer.learning_rate = (
+    (1e-5 if paper else 1e-4) if induction else 3e-4 if paper else 1e-3
+  )
+  # Or triangle, one_cycle.
+  config.optimizer.schedule = (
+    'constant' if induction else 'inverse_sqrt' if paper else 'warmup_cosine'
+  )
+  # Of all schedules but constant.
+  config.optimizer.warmup_steps = 0 if induction else 4_000 if paper else 500
   config.optimizer.clip_norm = float('inf') if paper else 1.0  # bound of the gradient's global norm
   config.optimizer.weight_decay = 0.1  # of adamw
   config.optimizer.momentum = 0.9  # of sgd
 
   config.early_stopping = ConfigDict()
-  config.early_stopping.patience = 0  # steps without a better mean loss after which a run stops; 0: it never does
+  # Steps without a better mean loss after which a run stops; 0: it never does.
+  config.early_stopping.patience = 0
   config.early_stopping.min_delta = 0.0  # nats by which a mean has to be lower to be better
   config.early_stopping.window = 100  # steps whose mean loss is compared
 
-  config.eval_modes = ('eval_fewshot_holdout', 'eval_fewshot_rare', 'eval_induction') if induction else EVALUATED
+  config.eval_modes = (
+    ('eval_fewshot_holdout', 'eval_fewshot_rare', 'eval_induction') if induction else EVALUATED
+  )
   config.eval_interval = 625 if induction else 10_000 if paper else 1_000
   config.best_model_eval_metric = 'eval_fewshot_holdout/accuracy_closed'
   config.best_model_eval_metric_higher_is_better = True
   config.eval.episodes = 10_000
   config.eval.batch_size = 500  # sequences at a time
-  config.eval.labels = 'trained'  # of few-shot problems: the sets of labels that are trained on, or those of 'holdout'
+  # Of few-shot problems: the sets of labels that are trained on, or those of 'holdout'.
+  config.eval.labels = 'trained'
   return config
 
 
@@ -131,10 +155,16 @@ def _data(preset: str, paper: bool) -> ConfigDict:
   """What sequences are made of; names are those of the reference system."""
   induction = preset == 'induction'
   data = ConfigDict()
-  data.example_type = {'symbolic': 'symbolic', 'procedural': 'procedural', 'induction': 'procedural'}.get(preset, 'omniglot')
-  data.train_seqs = 'fewshot_rare' if induction else 'bursty'  # or no_support_*, another fewshot_*, mixed, random
+  data.example_type = {
+    'symbolic': 'symbolic',
+    'procedural': 'procedural',
+    'induction': 'procedural',
+  }.get(preset, 'omniglot')
+  # Or no_support_*, another fewshot_*, mixed, random.
+  data.train_seqs = 'fewshot_rare' if induction else 'bursty'
   data.side = 105 if paper and not induction else 28  # pixels of a drawing's height and width
-  data.components = 512 if induction else 0  # leading principal components that are read instead of pixels; 0: pixels
+  # Leading principal components that are read instead of pixels; 0: pixels.
+  data.components = 512 if induction else 0
   data.features = ''  # example_type 'features': a .npz file with an array [C, J, F]
   data.procedural_classes = 1_623
   data.manual_dir = ''  # a folder with Omniglot's archives, where they are not to be downloaded
@@ -142,33 +172,44 @@ def _data(preset: str, paper: bool) -> ConfigDict:
   data.cache_dir = '~/.cache/icljax'
 
   data.omniglot_config = ConfigDict()
-  data.omniglot_config.omniglot_split = 'all'  # train and test; or one of train, test, small1, small2
-  data.omniglot_config.exemplars = 'single' if preset in ('identical', 'induction') else 'all'  # of a class; or 'separated'
-  data.omniglot_config.augment_images = preset == 'augmented'  # flips and rotations make 8 classes of each
+  # Train and test; or one of train, test, small1, small2.
+  data.omniglot_config.omniglot_split = 'all'
+  # Of a class; or 'separated'.
+  data.omniglot_config.exemplars = 'single' if preset in ('identical', 'induction') else 'all'
+  # Flips and rotations make 8 classes of each.
+  data.omniglot_config.augment_images = preset == 'augmented'
   data.symbolic_config = ConfigDict()
   data.symbolic_config.dataset_size = 1_623  # symbols
 
   count = data.generator_config = ConfigDict()
-  count.n_rare_classes, count.n_common_classes, count.n_holdout_classes = CLASSES.get(preset, (1_603, 10, 10))
+  count.n_rare_classes, count.n_common_classes, count.n_holdout_classes = CLASSES.get(
+    preset, (1_603, 10, 10)
+  )
   count.zipf_exponent = 0.0  # of rare and common classes together; 0: uniform
-  count.use_zipf_for_common_rare = False  # whether draws among common or among rare classes are by that law too
+  # Whether draws among common or among rare classes are by that law too.
+  count.use_zipf_for_common_rare = False
   count.noise_scale = 0.0  # standard deviation of noise on every pixel or feature
-  count.preserve_ordering_every_n = 8 if preset == 'augmented' else 0  # ids that stay together in the split; 0: none do
+  # Ids that stay together in the split; 0: none do.
+  count.preserve_ordering_every_n = 8 if preset == 'augmented' else 0
 
   seq = data.seq_config = ConfigDict()
   seq.seq_len = 3 if induction else 9  # items, the query included
   seq.fs_shots = 1 if induction else 4  # items of each class in a few-shot problem, and
   seq.bursty_shots = 1 if induction else 3  # in one that is part of a bursty sequence
   seq.ways = 2  # classes of a few-shot problem
-  seq.p_bursty = 0.9 if paper else 1.0  # that a bursty sequence is bursty; and that classes of problem and remainder are
+  # That a bursty sequence is bursty; and that classes of problem and remainder are.
+  seq.p_bursty = 0.9 if paper else 1.0
   seq.p_bursty_common = 0.0  # common and rare,
   seq.p_bursty_zipfian = 1.0  # both zipfian; else rare and common
   seq.non_bursty_type = 'zipfian'  # or common_uniform, common_no_support
   seq.p_fewshot = 0.5  # that a mixed sequence is a few-shot problem
-  seq.labeling_rare = seq.labeling_common = 'unfixed' if induction else 'ordered'  # or original; rare: ordered_polysemyN
-  seq.fs_labels = 5 if induction else 0  # labels of which few-shot problems use `ways`; 0: just so many
+  # Or original; rare: ordered_polysemyN.
+  seq.labeling_rare = seq.labeling_common = 'unfixed' if induction else 'ordered'
+  # Labels of which few-shot problems use `ways`; 0: just so many.
+  seq.fs_labels = 5 if induction else 0
   seq.fs_holdout_sets = 2 if induction else 0  # sets of `ways` labels that are not trained on
   seq.grouped = False  # whether each shot of a few-shot context has every class
   seq.fewshot_replacement = False  # whether a problem's classes may be one twice, as published
-  seq.distinct_remainder = False  # whether the other items of a bursty sequence are all of other classes
+  # Whether the other items of a bursty sequence are all of other classes.
+  seq.distinct_remainder = False
   return data

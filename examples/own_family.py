@@ -2,8 +2,8 @@
 
     python run.py --config=configs/glm.py --config.task.families=examples.own_family:binomial --config.checkpoint_dir=runs/binomial
 
-Every oracle follows from its `log_prob`, which has to be concave in eta. It can also stand beside others:
---config.task.families=poisson,examples.own_family:binomial
+Every oracle follows from its `log_prob`, which has to be concave in eta. It can also stand beside
+others: --config.task.families=poisson,examples.own_family:binomial
 """
 
 from typing import ClassVar
@@ -36,7 +36,9 @@ class Binomial(Likelihood):
     return TRIALS * jax.nn.sigmoid(self.eta)
 
   def sample(self, key):
-    trials = jax.random.uniform(key, (*self.eta.shape, TRIALS)) < jax.nn.sigmoid(self.eta)[..., None]
+    trials = (
+      jax.random.uniform(key, (*self.eta.shape, TRIALS)) < jax.nn.sigmoid(self.eta)[..., None]
+    )
     return trials.sum(-1).astype(jnp.float32)
 
 

@@ -1,8 +1,10 @@
-"""A task of one's own, with its exact answer: linear regression in which each weight is 0 with probability 1/2.
+"""A task of one's own, with its exact answer: linear regression in which each weight is 0 with
+probability 1/2.
 
     python run.py --config=configs/glm.py:linear --config.task.own=examples.own_task:sparse --config.checkpoint_dir=runs/sparse
 
-It is measured against Bayes, which asks every set of weights, and ridge regression, the best that does not know of zeros.
+It is measured against Bayes, which asks every set of weights, and ridge regression, the best that
+does not know of zeros.
 """
 
 import itertools
@@ -22,7 +24,9 @@ class SparseLinear(GLM):
   def sample(self, key: Array) -> Episode:
     dense_key, present_key = jax.random.split(key)
     dense = super().sample(dense_key)
-    truth = dense.task.replace(w=dense.task.w * jax.random.bernoulli(present_key, 0.5, dense.task.w.shape))
+    truth = dense.task.replace(
+      w=dense.task.w * jax.random.bernoulli(present_key, 0.5, dense.task.w.shape)
+    )
     shift = truth.eta(dense.x) - dense.task.eta(dense.x)  # the noise stays as it was drawn
     return dense.replace(task=truth, y=dense.y + shift[:, 0])
 
@@ -33,7 +37,9 @@ class SparseLinear(GLM):
 
 
 class GaussianWeights(Predictor):
-  """Bayes for weights N(0, diag(v)), v being any of `variances` `[S, D]` with equal probability: S Kalman filters."""
+  """Bayes for weights N(0, diag(v)), v being any of `variances` `[S, D]` with equal probability: S
+  Kalman filters.
+  """
 
   def __init__(self, variances: Array, noise_variance: Array):
     self.variances, self.noise_variance = variances, noise_variance
@@ -49,7 +55,11 @@ class GaussianWeights(Predictor):
       cov = cov - gain[:, :, None] * gain[:, None, :] / variance[:, None, None]
       return (mean, cov, log_weight + log_p), logsumexp(log_weight + log_p) - logsumexp(log_weight)
 
-    start = jnp.zeros_like(self.variances), jax.vmap(jnp.diag)(self.variances), jnp.zeros(len(self.variances))
+    start = (
+      jnp.zeros_like(self.variances),
+      jax.vmap(jnp.diag)(self.variances),
+      jnp.zeros(len(self.variances)),
+    )
     return jax.vmap(lambda episode: jax.lax.scan(step, start, (episode.x, episode.y))[1])(episodes)
 
 

@@ -1,4 +1,5 @@
-"""In-context learning in JAX: models trained on families of tasks, measured against the exact Bayes answer.
+"""In-context learning in JAX: models trained on families of tasks, measured against the exact Bayes
+answer.
 
     run = icljax.train(config)                                # what the command does; the run's folder
     numbers = icljax.evaluate(run, 'eval', scale=0.8)         # arrays by name
@@ -23,7 +24,9 @@ _HOMES = {'load': 'icljax.predict.load'}  # the others are in icljax.runs
 
 
 def __getattr__(name: str):
-  """Imports what is public when it is asked for: `import icljax` costs nothing and does not import JAX."""
+  """Imports what is public when it is asked for: `import icljax` costs nothing and does not import
+  JAX.
+  """
   if name in __all__:
     return getattr(importlib.import_module(_HOMES.get(name, 'icljax.runs')), name)
   raise AttributeError(f'icljax has no {name!r}; it has {", ".join(__all__)}')

@@ -19,7 +19,8 @@ from jax import Array
 
 from icljax.likelihoods import Eta, Likelihood
 
-READ_OUT = 'read_out'  # parameters of this name are trained beside a model, on what the model is not told
+# Parameters of this name are trained beside a model, on what the model is not told.
+READ_OUT = 'read_out'
 
 
 class Episode(struct.PyTreeNode):
@@ -29,7 +30,8 @@ class Episode(struct.PyTreeNode):
     x: inputs `[K, D]`.
     y: targets `[K]`, one number per pair (the class index of a categorical target).
     weight: loss weights `[K]`.
-    task: the truth that generated the episode, small leaves. Oracles and metrics read it; models never do.
+    task: the truth that generated the episode, small leaves. Oracles and metrics read it; models
+      never do.
   """
 
   x: Array
@@ -53,8 +55,9 @@ class Task(Protocol):
 class FamilyTask(Task, Protocol):
   """A task whose targets are responses of known families.
 
-  It may also have `references() -> dict[str, Predictor]`, by name, best first: what a model is measured against. Without them
-  it is taken for a generalized linear model, however its inputs are drawn.
+  It may also have `references() -> dict[str, Predictor]`, by name, best first: what a model is
+  measured against. Without them it is taken for a generalized linear model, however its inputs are
+  drawn.
   """
 
   @property
@@ -89,11 +92,14 @@ class FamilyTask(Task, Protocol):
 class Predictor:
   """Reads episodes left to right and predicts each target from what stands before it.
 
-  A subclass gives `along`; the rest follows from it, and may be overridden where there is a shorter way.
+  A subclass gives `along`; the rest follows from it, and may be overridden where there is a shorter
+  way.
   """
 
   def along(self, episodes: Episode) -> Likelihood:
-    """The predictive distribution of every target, `[B, K]`: row k depends on `x[:k+1]` and `y[:k]` only."""
+    """The predictive distribution of every target, `[B, K]`: row k depends on `x[:k+1]` and `y[:k]`
+    only.
+    """
     raise NotImplementedError
 
   def score(self, episodes: Episode) -> Array:
@@ -103,8 +109,9 @@ class Predictor:
   def training_scores(self, episodes: Episode, axis: str | None) -> tuple[Array, Array, Any]:
     """What a training step needs of a model.
 
-    `score`; the loss of what is trained beside the model without reaching its parameters, `[]`; and the model's next state,
-    None if it has none, by the whole batch if it is shared out over a mapped `axis`.
+    `score`; the loss of what is trained beside the model without reaching its parameters, `[]`; and
+    the model's next state, None if it has none, by the whole batch if it is shared out over a
+    mapped `axis`.
     """
     del axis
     return self.score(episodes), jnp.float32(0), None
@@ -133,11 +140,14 @@ def stream(seed: Array, name: str) -> Array:
   return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()) & 0x7FFFFFFF)
 
 
-def draw_batch(task: Task, key: Array, step: Array | int, indices: Array, axis: str | None = None) -> Episode:
-  """A step's episodes by their global indices `[B]`, or this device's share of them under a mapped `axis`.
+def draw_batch(
+  task: Task, key: Array, step: Array | int, indices: Array, axis: str | None = None
+) -> Episode:
+  """A step's episodes by their global indices `[B]`, or this device's share of them under a mapped
+  `axis`.
 
-  Every device draws the whole batch and keeps its part: compiled for other shapes, the same draws may round otherwise, so
-  only like this are the episodes the same bits on any number of devices.
+  Every device draws the whole batch and keeps its part: compiled for other shapes, the same draws
+  may round otherwise, so only like this are the episodes the same bits on any number of devices.
   """
   step_key = jax.random.fold_in(key, step)
   episodes = jax.vmap(lambda index: task.sample(jax.random.fold_in(step_key, index)))(indices)

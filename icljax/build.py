@@ -100,8 +100,12 @@ def train_step(config: ConfigDict):
   """The step of `training.make_train_step`."""
   makes = subject(config)
   network = makes.model(config)
-  predict = lambda params, model_state, numbers: makes.predictor(network, numbers.task, params, model_state, numbers.data)
-  return make_train_step(predict, _optimizer(config), config.training.batch_size, bool(config.early_stopping.patience))
+  predict = lambda params, model_state, numbers: makes.predictor(
+    network, numbers.task, params, model_state, numbers.data
+  )
+  return make_train_step(
+    predict, _optimizer(config), config.training.batch_size, bool(config.early_stopping.patience)
+  )
 
 
 def _optimizer(config: ConfigDict):

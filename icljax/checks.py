@@ -41,7 +41,9 @@ def check(config: ConfigDict) -> None:
   at_least(config, 1, 'eval.episodes', 'eval.batch_size')
   for field in ('random_seed', 'eval.seed'):
     if not 0 <= get(config, field) <= LARGEST_SEED:
-      raise ValueError(f'{field} is {get(config, field)}; allowed are whole numbers from 0 to {LARGEST_SEED}')
+      raise ValueError(
+        f'{field} is {get(config, field)}; allowed are whole numbers from 0 to {LARGEST_SEED}'
+      )
 
 
 def _check_model(config: ConfigDict) -> None:
@@ -49,7 +51,9 @@ def _check_model(config: ConfigDict) -> None:
   one_of(config, 'model.precision', PRECISIONS)
   at_least(config, 1, 'model.layers', 'model.width', 'model.heads')
   if config.model.width % config.model.heads:
-    raise ValueError(f'model.heads is {config.model.heads}, which does not divide model.width {config.model.width}')
+    raise ValueError(
+      f'model.heads is {config.model.heads}, which does not divide model.width {config.model.width}'
+    )
 
 
 def _check_training(config: ConfigDict) -> None:
@@ -58,11 +62,17 @@ def _check_training(config: ConfigDict) -> None:
   at_least(config, 1, 'training.batch_size', 'early_stopping.window')
   at_least(config, 0, 'optimizer.warmup_steps', 'early_stopping.patience')
   if not 0 <= config.optimizer.momentum < 1:
-    raise ValueError(f'optimizer.momentum is {config.optimizer.momentum}; allowed are numbers from 0 to below 1')
+    raise ValueError(
+      f'optimizer.momentum is {config.optimizer.momentum}; allowed are numbers from 0 to below 1'
+    )
   between(config, 0, math.inf, 'optimizer.weight_decay', 'early_stopping.min_delta')
   positive(config, 'optimizer.clip_norm', infinite=True)
   positive(config, 'optimizer.learning_rate')
-  if config.optimizer.schedule not in ENDLESS and config.optimizer.warmup_steps >= config.training_steps:
+  if (
+    config.optimizer.schedule not in ENDLESS
+    and config.optimizer.warmup_steps >= config.training_steps
+  ):
     raise ValueError(
-      f'optimizer.warmup_steps is {config.optimizer.warmup_steps}; allowed is less than training_steps {config.training_steps}'
+      f'optimizer.warmup_steps is {config.optimizer.warmup_steps}; allowed is less than '
+      f'training_steps {config.training_steps}'
     )

@@ -38,7 +38,9 @@ class Experiment(AbstractExperiment):
     except ValueError as error:  # of one's own things, and of data that are not there
       raise BadInput(str(error)) from error
     self._settings = self._devices.replicate(settings.replace(data=data))  # once for all steps
-    self._steps = self._devices.pmap_steps(functools.partial(step, axis=devices.AXIS), self.most_steps)
+    self._steps = self._devices.pmap_steps(
+      functools.partial(step, axis=devices.AXIS), self.most_steps
+    )
     self._state: Any = None  # on the devices, from its first use on
     self._programs = {}  # compiled evaluations by mode
 
@@ -74,11 +76,14 @@ class Experiment(AbstractExperiment):
       given = self.config.init_from
       try:
         source = load(given)
-        params = warm_start(self.state.params, source.params, *build.warm_start_of(self.config, source.config))
+        params = warm_start(
+          self.state.params, source.params, *build.warm_start_of(self.config, source.config)
+        )
       except ValueError as error:
         raise BadInput(f'init_from is {given!r}: {error}') from error
       self.state = self.state.replace(params=params, model_state=source.model_state)
-      self.config.init_from = str(source.path)  # the checkpoint, for a run's newest one is another one later
+      # The checkpoint, for a run's newest one is another one later.
+      self.config.init_from = str(source.path)
 
   def step(self, first: int, count: int) -> dict[str, np.ndarray]:
     with jax.default_matmul_precision('highest'):
@@ -89,7 +94,9 @@ class Experiment(AbstractExperiment):
     where = f'{len(self._devices.devices)} {jax.default_backend()} device(s)'
     products = f'matrix products of the model at precision {self.config.model.precision}'
     source = f', starting from {self.config.init_from}' if self.config.init_from else ''
-    return f'{parameter_table(self.state.params)}\n{self._outcomes.source}on {where}, {products}{source}'
+    return (
+      f'{parameter_table(self.state.params)}\n{self._outcomes.source}on {where}, {products}{source}'
+    )
 
   def _measure(
     self, name: str, measure: Callable, arguments: Any, of_state: bool, check: Callable[[], None]
@@ -98,7 +105,11 @@ class Experiment(AbstractExperiment):
 
     It gets the parameters, the model state and the data if it is `of_state`.
     """
-    tree = (self._replicated.params, self._replicated.model_state, self._settings.data) if of_state else ()
+    tree = (
+      (self._replicated.params, self._replicated.model_state, self._settings.data)
+      if of_state
+      else ()
+    )
     episodes, batch = self.config.eval.episodes, self.config.eval.batch_size
     program = self._programs.setdefault(name, self._devices.pmap_examples(measure))
     batches = []
@@ -115,9 +126,21 @@ class Experiment(AbstractExperiment):
     self._outcomes.draw_training(folder)
 
   def draw_evaluation(
-    self, mode: str, folder: Path, step: int, shifts: list[str], evaluation: Evaluation, records: list[dict[str, Any]]
+    self,
+    mode: str,
+    folder: Path,
+    step: int,
+    shifts: list[str],
+    evaluation: Evaluation,
+    records: list[dict[str, Any]],
   ) -> None:
     self._outcomes.draw_evaluation(mode, folder, step, shifts, evaluation, records)
 
-  def compare(self, mode: str, folder: Path, evaluations: dict[str, Evaluation], configs: dict[str, ConfigDict]) -> str:
+  def compare(
+    self,
+    mode: str,
+    folder: Path,
+    evaluations: dict[str, Evaluation],
+    configs: dict[str, ConfigDict],
+  ) -> str:
     return self._outcomes.compare(mode, folder, evaluations, configs)

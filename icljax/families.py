@@ -1,8 +1,9 @@
 """The families of generalized linear models: a link, a likelihood, and nothing else.
 
-A family reads C linear predictors (`eta [..., C]`; C = 1 except for the multinomial, where it is the number of classes).
-`statistic` is what a sample mean estimates and what the link maps to eta: y itself, or its one-hot vector.
-A family of one's own is one `Family(...)`; see `tests/test_own_family.py`.
+A family reads C linear predictors (`eta [..., C]`; C = 1 except for the multinomial, where it is
+the number of classes). `statistic` is what a sample mean estimates and what the link maps to eta: y
+itself, or its one-hot vector. A family of one's own is one `Family(...)`; see
+`tests/test_own_family.py`.
 """
 
 import dataclasses
@@ -13,11 +14,21 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from icljax.likelihoods import Bernoulli, Categorical, Exponential, Gaussian, Likelihood, NegativeBinomial, Poisson
+from icljax.likelihoods import (
+  Bernoulli,
+  Categorical,
+  Exponential,
+  Gaussian,
+  Likelihood,
+  NegativeBinomial,
+  Poisson,
+)
 
 
 class Dispersion(struct.PyTreeNode):
-  """What a family has besides eta: `noise`, the standard deviation of `linear`, and `r`, the size of `neg_binomial`."""
+  """What a family has besides eta: `noise`, the standard deviation of `linear`, and `r`, the size
+  of `neg_binomial`.
+  """
 
   noise: Array
   r: Array
@@ -51,12 +62,25 @@ class Family:
 
 
 LINEAR = Family(
-  'linear', lambda eta, d: Gaussian.of(eta[..., 0], d.noise), mean=lambda eta: eta, link=lambda mean: mean, conjugate=True
+  'linear',
+  lambda eta, d: Gaussian.of(eta[..., 0], d.noise),
+  mean=lambda eta: eta,
+  link=lambda mean: mean,
+  conjugate=True,
 )
-LOGISTIC = Family('logistic', lambda eta, d: Bernoulli.of(eta[..., 0]), mean=jax.nn.sigmoid, link=jax.scipy.special.logit)
+LOGISTIC = Family(
+  'logistic',
+  lambda eta, d: Bernoulli.of(eta[..., 0]),
+  mean=jax.nn.sigmoid,
+  link=jax.scipy.special.logit,
+)
 POISSON = Family('poisson', lambda eta, d: Poisson.of(eta[..., 0]), mean=jnp.exp, link=jnp.log)
-NEG_BINOMIAL = Family('neg_binomial', lambda eta, d: NegativeBinomial.of(eta[..., 0], d.r), mean=jnp.exp, link=jnp.log)
-EXPONENTIAL = Family('exponential', lambda eta, d: Exponential.of(eta[..., 0]), mean=jnp.exp, link=jnp.log)
+NEG_BINOMIAL = Family(
+  'neg_binomial', lambda eta, d: NegativeBinomial.of(eta[..., 0], d.r), mean=jnp.exp, link=jnp.log
+)
+EXPONENTIAL = Family(
+  'exponential', lambda eta, d: Exponential.of(eta[..., 0]), mean=jnp.exp, link=jnp.log
+)
 
 
 def multinomial(classes: int) -> Family:

@@ -1,4 +1,6 @@
-"""Rules for single fields of a config: each raises ValueError with the field, what was given and what is allowed."""
+"""Rules for single fields of a config: each raises ValueError with the field, what was given and
+what is allowed.
+"""
 
 import math
 from collections.abc import Iterable
@@ -31,7 +33,9 @@ def known(field: str, given: str, allowed: Iterable[str]) -> None:
   if plugins.is_own(given):
     plugins.check(field, given)
   elif given not in allowed:
-    raise ValueError(f"{field} is {given!r}; allowed are {', '.join(allowed)}, and one's own as 'module:name'")
+    raise ValueError(
+      f"{field} is {given!r}; allowed are {', '.join(allowed)}, and one's own as 'module:name'"
+    )
 
 
 def at_least(config: ConfigDict, least: int, *fields: str) -> None:
@@ -44,7 +48,10 @@ def positive(config: ConfigDict, *fields: str, infinite: bool = False) -> None:
   for field in fields:
     value = get(config, field)
     if not (0 < value < math.inf or (infinite and value == math.inf)):
-      raise ValueError(f'{field} is {value}; allowed are numbers above 0' + (', and inf for none' if infinite else ''))
+      raise ValueError(
+        f'{field} is {value}; allowed are numbers above 0'
+        + (', and inf for none' if infinite else '')
+      )
 
 
 def between(config: ConfigDict, least: float, most: float, *fields: str) -> None:

@@ -1,4 +1,6 @@
-"""Figures with labelled axes, lines with bands of two standard errors: the only importer of matplotlib."""
+"""Figures with labelled axes, lines with bands of two standard errors: the only importer of
+matplotlib.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,7 +29,9 @@ def banded(axes, x: ArrayLike, mean: ArrayLike, error: ArrayLike, label: str, **
   """A line with a band of two standard errors."""
   mean, error = np.asarray(mean), np.asarray(error)
   (line,) = axes.plot(x, mean, label=label, **style)
-  axes.fill_between(x, mean - 2 * error, mean + 2 * error, color=line.get_color(), alpha=0.15, linewidth=0)
+  axes.fill_between(
+    x, mean - 2 * error, mean + 2 * error, color=line.get_color(), alpha=0.15, linewidth=0
+  )
 
 
 def framed(axes, values: Iterable[ArrayLike]) -> None:
@@ -40,7 +44,13 @@ def framed(axes, values: Iterable[ArrayLike]) -> None:
 
 
 def legend(axes) -> None:
-  axes.legend(frameon=False, ncols=2, fontsize='small', title='bands: ± 2 standard errors', title_fontsize='small')
+  axes.legend(
+    frameon=False,
+    ncols=2,
+    fontsize='small',
+    title='bands: ± 2 standard errors',
+    title_fontsize='small',
+  )
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -1,11 +1,13 @@
-"""Predictive distributions: one class each, used to sample a task, to score a baseline and as a model's output.
+"""Predictive distributions: one class each, used to sample a task, to score a baseline and as a
+model's output.
 
-A likelihood is a pytree whose leaves have the shape of the targets it describes (`...` below: `[K]` for an episode,
-`[B, K]` for a batch). Build it with `of`, which broadcasts its parameters against each other: a scalar scale that is
-vmapped to `[B]` beside a location `[B, K]` would be silently wrong where B == K.
+A likelihood is a pytree whose leaves have the shape of the targets it describes (`...` below: `[K]`
+for an episode, `[B, K]` for a batch). Build it with `of`, which broadcasts its parameters against
+each other: a scalar scale that is vmapped to `[B]` beside a location `[B, K]` would be silently
+wrong where B == K.
 
-`eta` is the linear predictor of a generalized linear model and has one meaning everywhere: the mean is `eta` (Gaussian),
-`sigmoid(eta)`, `exp(eta)` or `softmax(eta)`.
+`eta` is the linear predictor of a generalized linear model and has one meaning everywhere: the mean
+is `eta` (Gaussian), `sigmoid(eta)`, `exp(eta)` or `softmax(eta)`.
 """
 
 from typing import ClassVar, Self
@@ -16,7 +18,8 @@ from flax import struct
 from jax import Array
 from jax.scipy.special import gammaln, logsumexp
 
-SMALLEST_POSITIVE = 1e-30  # jax.random.exponential and gamma do return 0.0, where a log density is infinite
+# jax.random.exponential and gamma do return 0.0, where a log density is infinite.
+SMALLEST_POSITIVE = 1e-30
 
 
 class Likelihood(struct.PyTreeNode):
@@ -39,8 +42,11 @@ class Likelihood(struct.PyTreeNode):
     raise NotImplementedError
 
   def log_prob(self, y: Array) -> Array:
-    """log p(y) in nats `[...]`: a probability where `discrete`, else a density; -inf outside the support."""
-    safe = jnp.where(self.support(y), y, 1.0)  # before any log: a `where` afterwards still gives NaN gradients
+    """log p(y) in nats `[...]`: a probability where `discrete`, else a density; -inf outside the
+    support.
+    """
+    # Before any log: a `where` afterwards still gives NaN gradients.
+    safe = jnp.where(self.support(y), y, 1.0)
     return jnp.where(self.support(y), self._log_prob(safe), -jnp.inf)
 
   def _log_prob(self, y: Array) -> Array:
@@ -65,7 +71,9 @@ class Gaussian(Likelihood):
     return jnp.isfinite(y)
 
   def _log_prob(self, y):
-    return -0.5 * ((y - self.eta) / self.scale) ** 2 - jnp.log(self.scale) - 0.5 * jnp.log(2 * jnp.pi)
+    return (
+      -0.5 * ((y - self.eta) / self.scale) ** 2 - jnp.log(self.scale) - 0.5 * jnp.log(2 * jnp.pi)
+    )
 
   def mean(self):
     return self.eta
@@ -159,7 +167,9 @@ class Exponential(Likelihood):
 
 
 class Categorical(Likelihood):
-  """Class indices 0..C-1 with probabilities softmax(eta); eta `[..., C]`. Its mean is that of the index."""
+  """Class indices 0..C-1 with probabilities softmax(eta); eta `[..., C]`. Its mean is that of the
+  index.
+  """
 
   discrete: ClassVar[bool] = True
   eta: Array
@@ -183,10 +193,12 @@ class Categorical(Likelihood):
 
 
 class Mixture(Likelihood):
-  """A mixture of F kinds of likelihood with J components each: log_weights `[..., F, J]`, parts F of shape `[..., J]`.
+  """A mixture of F kinds of likelihood with J components each: log_weights `[..., F, J]`, parts F
+  of shape `[..., J]`.
 
-  Discrete and continuous parts are compared under one measure: at a value that a discrete part can take only the
-  probabilities count, elsewhere only the densities. Draws of continuous parts are moved off such values.
+  Discrete and continuous parts are compared under one measure: at a value that a discrete part can
+  take only the probabilities count, elsewhere only the densities. Draws of continuous parts are
+  moved off such values.
   """
 
   log_weights: Array
@@ -221,24 +233,33 @@ class Mixture(Likelihood):
   def sample(self, key):
     choice_key, *part_keys = jax.random.split(key, 1 + len(self.parts))
     components = self.log_weights.shape[-1]
-    choice = jax.random.categorical(choice_key, self.log_weights.reshape(*self.log_weights.shape[:-2], -1))
+    choice = jax.random.categorical(
+      choice_key, self.log_weights.reshape(*self.log_weights.shape[:-2], -1)
+    )
     kind, component = jnp.divmod(choice, components)
 
     def draw(part, part_key):
       axis = choice.ndim
-      pick = lambda leaf: jnp.take_along_axis(leaf, component.reshape(choice.shape + (1,) * (leaf.ndim - axis)), axis=axis)
+      pick = lambda leaf: jnp.take_along_axis(
+        leaf, component.reshape(choice.shape + (1,) * (leaf.ndim - axis)), axis=axis
+      )
       y = jax.tree.map(pick, part).sample(part_key)[..., 0]
       if part.discrete:
         return y
       aside = y + 1e-6 * jnp.maximum(jnp.abs(y), 1.0)
       return jnp.where(self._is_atom(y), aside, y)
 
-    draws = jnp.stack([draw(part, part_key) for part, part_key in zip(self.parts, part_keys)], axis=-1)  # [..., F]
+    # [..., F].
+    draws = jnp.stack(
+      [draw(part, part_key) for part, part_key in zip(self.parts, part_keys)], axis=-1
+    )
     return jnp.take_along_axis(draws, kind[..., None], axis=-1)[..., 0]
 
 
 class Eta(struct.PyTreeNode):
-  """A linear predictor `[..., C]` whose family is not said: `given(truth)` completes it to a likelihood."""
+  """A linear predictor `[..., C]` whose family is not said: `given(truth)` completes it to a
+  likelihood.
+  """
 
   eta: Array
 

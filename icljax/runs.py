@@ -24,7 +24,8 @@ def _make(config: ConfigDict):
 
 
 def train(config: ConfigDict, evaluates_along: bool = False) -> Path:
-  """Trains the run of a config, or goes on training it, and evaluates it: `--jaxline_mode train`, or `train_eval`.
+  """Trains the run of a config, or goes on training it, and evaluates it: `--jaxline_mode train`,
+  or `train_eval`.
 
   Args:
     config: as `get_config` of a file in `configs/` gives it, changed at will.
@@ -39,12 +40,16 @@ def train(config: ConfigDict, evaluates_along: bool = False) -> Path:
     Diverged: if the loss is not finite.
   """
   if not isinstance(config, ConfigDict):
-    raise BadInput(f'train was given {config!r}; it takes a config, such as configs.glm.get_config() gives')
+    raise BadInput(
+      f'train was given {config!r}; it takes a config, such as configs.glm.get_config() gives'
+    )
   modes.check(config, 'train_eval' if evaluates_along else 'train', checks)
   return modes.train(_make, config, evaluates_along, checks.resumable(config))
 
 
-def evaluate(run: str | Path, mode: str = 'eval', checkpoint: int | str = 'latest', **settings: Any) -> dict[str, np.ndarray]:
+def evaluate(
+  run: str | Path, mode: str = 'eval', checkpoint: int | str = 'latest', **settings: Any
+) -> dict[str, np.ndarray]:
   """Evaluates a run in one mode, as the command does, and keeps the record in the run's folder.
 
   Args:
@@ -54,15 +59,21 @@ def evaluate(run: str | Path, mode: str = 'eval', checkpoint: int | str = 'lates
     settings: fields of `config.eval`, such as `episodes=1000, scale=0.8`.
 
   Returns:
-    The numbers of the record by name, among them `step`, and the arrays behind them, such as `nats/model` `[n, K]`; of
-    several checkpoints stacked, a row for each.
+    The numbers of the record by name, among them `step`, and the arrays behind them, such as
+    `nats/model` `[n, K]`; of several checkpoints stacked, a row for each.
 
   Raises:
     BadInput: if there is no such run, checkpoint, mode or setting.
     Stopped: after a signal.
   """
-  found = [_arrays(step, outcome[mode]) for step, outcome in _evaluate([run], mode, checkpoint, settings)]
-  return found[0] if len(found) == 1 else {name: np.stack([each[name] for each in found]) for name in found[0]}
+  found = [
+    _arrays(step, outcome[mode]) for step, outcome in _evaluate([run], mode, checkpoint, settings)
+  ]
+  return (
+    found[0]
+    if len(found) == 1
+    else {name: np.stack([each[name] for each in found]) for name in found[0]}
+  )
 
 
 def compare(
@@ -88,9 +99,12 @@ def compare(
     BadInput, Stopped: as `evaluate`.
   """
   titles = list(titles) or [Path(run).name for run in runs]
-  if len(runs) < 2 or len(set(titles)) != len(runs) or checkpoint == 'all' or ',' in str(checkpoint):
+  if (
+    len(runs) < 2 or len(set(titles)) != len(runs) or checkpoint == 'all' or ',' in str(checkpoint)
+  ):
     raise BadInput(
-      f'{len(runs)} run(s), titles {titles}, checkpoint {checkpoint!r}; give several runs, a title of its own and one checkpoint for each'
+      f'{len(runs)} run(s), titles {titles}, checkpoint {checkpoint!r}; give several runs, a title '
+      'of its own and one checkpoint for each'
     )
   chosen = settings | {'titles': ','.join(titles), 'output_dir': str(output_dir)}
   found = _evaluate(runs, mode, checkpoint, chosen)
@@ -103,16 +117,30 @@ def _evaluate(
   if not mode.startswith('eval'):
     raise BadInput(f'mode is {mode!r}; allowed are eval and eval_<name>')
   if checkpoint != 'latest' and any(run_of(Path(run))[1] for run in runs):
-    raise BadInput(f'one checkpoint is named by its path, and checkpoint is {checkpoint!r}; give the run, or leave that out')
+    raise BadInput(
+      f'one checkpoint is named by its path, and checkpoint is {checkpoint!r}; give the run, or '
+      'leave that out'
+    )
   config = read_config(run_of(Path(runs[0]))[0])
   if mode == 'eval' and mode not in checks.eval_modes(config):
-    raise BadInput(f"mode is 'eval'; this run has {', '.join(checks.eval_modes(config))}: name one of them")
+    raise BadInput(
+      f"mode is 'eval'; this run has {', '.join(checks.eval_modes(config))}: name one of them"
+    )
   unknown = settings.keys() - config.eval.keys()
   if unknown:
-    raise BadInput(f'there is no setting {min(unknown)!r} of an evaluation; allowed are {", ".join(config.eval)}')
+    raise BadInput(
+      f'there is no setting {min(unknown)!r} of an evaluation; allowed are {", ".join(config.eval)}'
+    )
   with config.unlocked(), config.ignore_type():
-    wanted = {'eval_checkpoints': str(checkpoint), 'restore_path': ','.join(map(str, runs)), 'one_off_evaluate': True}
-    config.update(wanted | {'eval': {name: _typed(name, value, config.eval[name]) for name, value in settings.items()}})
+    wanted = {
+      'eval_checkpoints': str(checkpoint),
+      'restore_path': ','.join(map(str, runs)),
+      'one_off_evaluate': True,
+    }
+    config.update(
+      wanted
+      | {'eval': {name: _typed(name, value, config.eval[name]) for name, value in settings.items()}}
+    )
   configs = modes.evaluated_configs(config)
   for each in configs:
     modes.check(each, mode, checks)
@@ -120,29 +148,40 @@ def _evaluate(
 
 
 def _typed(name: str, given: Any, usual: Any) -> Any:
-  """A setting as a config has it, whose own value is `usual`; None stands for a number that is not set."""
-  value, kind = (given.item() if isinstance(given, np.generic) else given), float if usual is None else type(usual)
+  """A setting as a config has it, whose own value is `usual`; None stands for a number that is not
+  set.
+  """
+  value, kind = (
+    (given.item() if isinstance(given, np.generic) else given),
+    float if usual is None else type(usual),
+  )
   if usual is None and value is None:
     return None
   fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
   if not fits or isinstance(value, bool):
-    raise BadInput(f'eval.{name} is {given!r}; allowed is {"a number" if kind is float else kind.__name__}')
+    raise BadInput(
+      f'eval.{name} is {given!r}; allowed is {"a number" if kind is float else kind.__name__}'
+    )
   return kind(value)
 
 
 def _arrays(step: int, evaluation: Evaluation) -> dict[str, np.ndarray]:
-  return {name: np.asarray(value) for name, value in ({'step': step} | evaluation.metrics).items()} | evaluation.arrays
+  return {
+    name: np.asarray(value) for name, value in ({'step': step} | evaluation.metrics).items()
+  } | evaluation.arrays
 
 
 def metrics(runs: str | Path = 'runs/*', fields: Sequence[str] = ()) -> pd.DataFrame:
-  """All numbers on disk: a row for every logged training step (mode 'train') and every recorded evaluation.
+  """All numbers on disk: a row for every logged training step (mode 'train') and every recorded
+  evaluation.
 
   Args:
     runs: a run's folder, or a pattern such as 'runs/*'.
     fields: of the runs' configs, such as 'task.r', to be columns.
 
   Returns:
-    Columns run, mode, step, the fields, `eval.<setting>`, and the metrics; what a row does not have is NaN.
+    Columns run, mode, step, the fields, `eval.<setting>`, and the metrics; what a row does not have
+    is NaN.
 
   Raises:
     BadInput: if no run matches, or one does not have a field.
@@ -150,7 +189,9 @@ def metrics(runs: str | Path = 'runs/*', fields: Sequence[str] = ()) -> pd.DataF
   found = [str(runs)] if Path(runs).is_dir() else sorted(glob.glob(str(runs)))
   folders = [Path(name) for name in found if (Path(name) / 'config.json').exists()]
   if not folders:
-    raise BadInput(f'{runs}: no run is there (no config.json); give a run folder or a pattern such as runs/*')
+    raise BadInput(
+      f'{runs}: no run is there (no config.json); give a run folder or a pattern such as runs/*'
+    )
   rows = []
   for folder in folders:
     config = flat(plain(read_config(folder)))

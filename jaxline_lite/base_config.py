@@ -18,22 +18,30 @@ def get_base_config() -> ConfigDict:
   config.training_steps = 1000  # updates of the whole run
   config.log_train_data_interval = 100  # steps between the lines of metrics.jsonl
   config.save_checkpoint_interval = '300s'  # steps ('1000') or seconds ('300s') between checkpoints
-  config.keep_checkpoints = 'log:20'  # kept besides the latest 2 and the best: 'log:COUNT' spread over the run, or 'every:STEPS'
+  # Kept besides the latest 2 and the best: 'log:COUNT' spread over the run, or 'every:STEPS'.
+  config.keep_checkpoints = 'log:20'
   config.eval_interval = 1000  # steps between evaluations in mode train_eval
   config.eval_modes = ('eval',)  # what `eval`, and the end of `train`, evaluate
   config.final_eval = True  # whether `train` evaluates its last checkpoint
-  config.best_model_eval_metric = ''  # the metric that `best` means, MODE/METRIC; '' where there is none
+  # The metric that `best` means, MODE/METRIC; '' where there is none.
+  config.best_model_eval_metric = ''
   config.best_model_eval_metric_higher_is_better = False
-  config.eval_checkpoints = 'latest'  # which checkpoints `eval` reads: latest, best, all, or steps as '1000,2000'
-  config.one_off_evaluate = True  # whether `eval` ends with the checkpoints that are there, or follows the run to its end
-  config.restore_path = ''  # modes eval*: run folders or checkpoints, separated by commas; '' is checkpoint_dir
-  config.init_from = ''  # train: another run, from whose parameters this one starts, at step 0 with a new optimizer state
+  # Which checkpoints `eval` reads: latest, best, all, or steps as '1000,2000'.
+  config.eval_checkpoints = 'latest'
+  # Whether `eval` ends with the checkpoints that are there, or follows the run to its end.
+  config.one_off_evaluate = True
+  # Modes eval*: run folders or checkpoints, separated by commas; '' is checkpoint_dir.
+  config.restore_path = ''
+  # train: another run, from whose parameters this one starts, at step 0 with a new optimizer state.
+  config.init_from = ''
   config.checkpoint_dir = ''  # the run's folder
   config.compilation_cache = True  # whether compiled programs are kept on disk
-  config.deterministic = False  # whether a GPU is to repeat its bits, at some speed; a CPU always does
+  # Whether a GPU is to repeat its bits, at some speed; a CPU always does.
+  config.deterministic = False
   config.eval = ConfigDict()
   config.eval.seed = 0  # evaluation data; the same for all runs, so that runs are paired
-  config.eval.titles = ''  # of several models that are compared, separated by commas; '' is their folders' names
+  # Of several models that are compared, separated by commas; '' is their folders' names.
+  config.eval.titles = ''
   config.eval.output_dir = 'runs/compare'  # where comparisons of several models go
   return config
 
@@ -49,16 +57,23 @@ def read_words(words: str, presets: Iterable[str], default: str) -> tuple[str, s
     kind = 'size' if word in SIZES else 'preset' if word in presets else None
     if kind is None:
       raise BadInput(
-        f'--config: unknown word {word!r}{nearest(word, (*presets, *SIZES))}; presets: {", ".join(presets)}; sizes: {", ".join(SIZES)}'
+        f'--config: unknown word {word!r}{nearest(word, (*presets, *SIZES))}; presets: '
+        f'{", ".join(presets)}; sizes: {", ".join(SIZES)}'
       )
     if chosen.setdefault(kind, word) != word:
-      raise BadInput(f'--config: two {kind}s were given, {chosen[kind]!r} and {word!r}; at most one is allowed')
+      raise BadInput(
+        f'--config: two {kind}s were given, {chosen[kind]!r} and {word!r}; at most one is allowed'
+      )
   return chosen.get('preset', default), chosen.get('size', SIZES[0])
 
 
 def run_folder(file: str, preset: str, default: str, size: str) -> str:
   """Where a run goes if nothing else is said: runs/FILE[_PRESET][_paper]."""
-  return f'runs/{file}' + (f'_{preset}' if preset != default else '') + (f'_{size}' if size != SIZES[0] else '')
+  return (
+    f'runs/{file}'
+    + (f'_{preset}' if preset != default else '')
+    + (f'_{size}' if size != SIZES[0] else '')
+  )
 
 
 def nearest(given: str, known: Iterable[str]) -> str:
@@ -71,7 +86,10 @@ def interval(value: str) -> tuple[int | None, float | None]:
   """Steps or seconds of an interval: '1000' is (1000, None), '300s' is (None, 300.0)."""
   match = re.fullmatch(r'([0-9]+)(s?)', str(value).strip())
   if not match or int(match[1]) == 0:
-    raise BadInput(f"save_checkpoint_interval is {value!r}; allowed are steps such as '1000' or seconds such as '300s'")
+    raise BadInput(
+      f"save_checkpoint_interval is {value!r}; allowed are steps such as '1000' or seconds such as "
+      "'300s'"
+    )
   return (None, float(match[1])) if match[2] else (int(match[1]), None)
 
 
@@ -79,7 +97,9 @@ def keep_rule(value: str) -> tuple[str, int]:
   """The rule of `keep_checkpoints`: ('log', count) or ('every', steps)."""
   match = re.fullmatch(r'(log|every):([0-9]+)', str(value).strip())
   if not match or int(match[2]) == 0:
-    raise BadInput(f"keep_checkpoints is {value!r}; allowed are 'log:COUNT' and 'every:STEPS', such as 'log:20'")
+    raise BadInput(
+      f"keep_checkpoints is {value!r}; allowed are 'log:COUNT' and 'every:STEPS', such as 'log:20'"
+    )
   return match[1], int(match[2])
 
 
@@ -94,9 +114,18 @@ def check_base_config(config: ConfigDict) -> None:
   for field in ('training_steps', 'log_train_data_interval', 'eval_interval'):
     if config[field] < 1:
       raise BadInput(f'{field} is {config[field]}; allowed are whole numbers from 1')
-  if not (config.eval_modes and all(isinstance(mode, str) and mode.startswith('eval') for mode in config.eval_modes)):
-    raise BadInput(f'eval_modes is {config.eval_modes!r}; allowed are names of eval modes, written as "(\'eval\',)"')
-  if config.eval_checkpoints not in ('latest', 'best', 'all') and not re.fullmatch(r'[0-9]+(,[0-9]+)*', config.eval_checkpoints):
+  if not (
+    config.eval_modes
+    and all(isinstance(mode, str) and mode.startswith('eval') for mode in config.eval_modes)
+  ):
     raise BadInput(
-      f"eval_checkpoints is {config.eval_checkpoints!r}; allowed are latest, best, all, or steps such as '1000,2000'"
+      f'eval_modes is {config.eval_modes!r}; allowed are names of eval modes, written as '
+      '"(\'eval\',)"'
+    )
+  if config.eval_checkpoints not in ('latest', 'best', 'all') and not re.fullmatch(
+    r'[0-9]+(,[0-9]+)*', config.eval_checkpoints
+  ):
+    raise BadInput(
+      f'eval_checkpoints is {config.eval_checkpoints!r}; allowed are latest, best, all, or steps '
+      "such as '1000,2000'"
     )

@@ -1,7 +1,8 @@
 """Checkpoints that are whole or absent: the only importer of orbax.
 
-Orbax writes the arrays; it neither checks them when reading nor falls back. So every checkpoint folder also holds a
-manifest with the SHA-256 of each file, and appears under its final name only when all of it is on the disk.
+Orbax writes the arrays; it neither checks them when reading nor falls back. So every checkpoint
+folder also holds a manifest with the SHA-256 of each file, and appears under its final name only
+when all of it is on the disk.
 """
 
 import contextlib
@@ -34,7 +35,10 @@ def _files(folder: Path) -> dict[str, str]:
 
 def _arrays(tree: Any) -> dict[str, str]:
   """Type and shape of every leaf, by name."""
-  return {jax.tree_util.keystr(path): f'{leaf.dtype}{list(leaf.shape)}' for path, leaf in jax.tree.leaves_with_path(tree)}
+  return {
+    jax.tree_util.keystr(path): f'{leaf.dtype}{list(leaf.shape)}'
+    for path, leaf in jax.tree.leaves_with_path(tree)
+  }
 
 
 def write(folder: Path, state: Any, about: dict[str, Any]) -> None:
@@ -77,7 +81,13 @@ def verify(folder: Path) -> dict[str, Any]:
     raise Damaged(f'{error.filename} cannot be read ({error.strerror})') from error
   for name in sorted(found.keys() | manifest['files'].keys()):
     if found.get(name) != manifest['files'].get(name):
-      kind = 'missing' if name not in found else 'altered' if name in manifest['files'] else 'not in the manifest'
+      kind = (
+        'missing'
+        if name not in found
+        else 'altered'
+        if name in manifest['files']
+        else 'not in the manifest'
+      )
       raise Damaged(f'{name} is {kind}')
   return manifest
 
@@ -95,7 +105,9 @@ def read(folder: Path, target: Any) -> Any:
   there, here = verify(folder)['arrays'], _arrays(template)
   for name in sorted(there.keys() | here.keys()):
     if there.get(name) != here.get(name):
-      differ = f'{name} is {there.get(name, "absent")} there and {here.get(name, "absent")} by the config'
+      differ = (
+        f'{name} is {there.get(name, "absent")} there and {here.get(name, "absent")} by the config'
+      )
       raise BadInput(f'{folder}: holds another model or optimizer: {differ}')
   with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer, _kept(folder):
     return checkpointer.restore(folder.resolve() / 'state', args=ocp.args.StandardRestore(template))
@@ -103,7 +115,9 @@ def read(folder: Path, target: Any) -> Any:
 
 @contextlib.contextmanager
 def _kept(folder: Path) -> Iterator[None]:
-  """Turns an error into Damaged if the checkpoint was deleted meanwhile, by the run that it belongs to."""
+  """Turns an error into Damaged if the checkpoint was deleted meanwhile, by the run that it belongs
+  to.
+  """
   try:
     yield
   except Exception as error:
@@ -137,7 +151,8 @@ class Checkpoints:
     return bool(self.steps() or list(self.folder.glob('*.damaged*')))
 
   def restore_latest(self, target: Any) -> tuple[int, Any] | None:
-    """The newest intact (step, state), or None where no run has begun; damaged ones are renamed `<step>.damaged`.
+    """The newest intact (step, state), or None where no run has begun; damaged ones are renamed
+    `<step>.damaged`.
 
     Raises:
       BadInput: if there are checkpoints and none is intact.
@@ -147,15 +162,20 @@ class Checkpoints:
       try:
         return step, read(self.path(step), target)
       except Damaged as damage:
-        self._say(f'checkpoint {step} is damaged ({damage}); now {self._put_aside(step)}, and the one before is used')
+        self._say(
+          f'checkpoint {step} is damaged ({damage}); now {self._put_aside(step)}, and the one '
+          'before is used'
+        )
     if self.begun():
       raise BadInput(
-        f'{self.folder}: no checkpoint is intact; nothing was deleted; restore one from a backup or choose another --config.checkpoint_dir'
+        f'{self.folder}: no checkpoint is intact; nothing was deleted; restore one from a backup '
+        'or choose another --config.checkpoint_dir'
       )
     return None
 
   def read_any(self, steps: Sequence[int], target: Any) -> tuple[int, Any]:
-    """The first intact (step, state) of `steps`, with a line for each that is passed over; changes nothing on disk.
+    """The first intact (step, state) of `steps`, with a line for each that is passed over; changes
+    nothing on disk.
 
     Raises:
       BadInput: if none is intact.

@@ -13,10 +13,20 @@ from jaxline_lite.errors import BadInput
 from jaxline_lite.run_folder import flat
 
 FLAGS = flags.FLAGS
-NAMES = {bool: 'true or false', int: 'a whole number', float: 'a number', str: 'text', tuple: "a tuple such as \"('a','b')\""}
+NAMES = {
+  bool: 'true or false',
+  int: 'a whole number',
+  float: 'a number',
+  str: 'text',
+  tuple: "a tuple such as \"('a','b')\"",
+}
 
-config_flags.DEFINE_config_file('config', None, 'FILE[:WORDS]: a config file, a preset and a size of it.')
-flags.DEFINE_string('jaxline_mode', 'train', 'What to do: train, train_eval, eval, or one eval mode by name.')
+config_flags.DEFINE_config_file(
+  'config', None, 'FILE[:WORDS]: a config file, a preset and a size of it.'
+)
+flags.DEFINE_string(
+  'jaxline_mode', 'train', 'What to do: train, train_eval, eval, or one eval mode by name.'
+)
 flags.DEFINE_bool('jaxline_post_mortem', False, 'Open the debugger where an exception was raised.')
 flags.DEFINE_bool('jaxline_disable_pmap_jit', False, 'Run operation by operation, for debugging.')
 
@@ -44,7 +54,9 @@ def load_config(argument: str) -> ConfigDict:
   file, _, words = argument.partition(':')
   path = Path(file)
   if not path.is_file():
-    known = [str(other) for other in sorted(path.parent.glob('*.py'))] if path.parent.is_dir() else []
+    known = (
+      [str(other) for other in sorted(path.parent.glob('*.py'))] if path.parent.is_dir() else []
+    )
     raise BadInput(f'--config: there is no file {file!r}{nearest(file, known)}')
   spec = importlib.util.spec_from_file_location(path.stem, path)
   if spec is None or spec.loader is None:
@@ -57,10 +69,13 @@ def load_config(argument: str) -> ConfigDict:
     raise
   except Exception as error:
     where = f', line {error.lineno}' if isinstance(error, SyntaxError) else ''
-    raise BadInput(f'--config: {file}{where} cannot be used: {type(error).__name__}: {error}') from error
+    raise BadInput(
+      f'--config: {file}{where} cannot be used: {type(error).__name__}: {error}'
+    ) from error
   if not isinstance(config, ConfigDict):
     raise BadInput(
-      f'--config: get_config() of {file} gives a {type(config).__name__}; it has to give an ml_collections.ConfigDict'
+      f'--config: get_config() of {file} gives a {type(config).__name__}; it has to give an '
+      'ml_collections.ConfigDict'
     )
   return config
 
@@ -81,7 +96,10 @@ def _check_override(argument: str, value: str | None, config: ConfigDict) -> Non
     holder = holder[parent]
   kind = holder.get_type(name)
   if negated and kind is not bool:
-    raise BadInput(f'--noconfig.{path}: the field is {NAMES.get(kind, kind.__name__)}; only true or false can be negated')
+    raise BadInput(
+      f'--noconfig.{path}: the field is {NAMES.get(kind, kind.__name__)}; only true or false can '
+      'be negated'
+    )
   parse = {int: int, float: float, tuple: _parse_tuple, bool: _parse_bool}.get(kind)
   try:
     if parse and value is not None:
@@ -114,8 +132,11 @@ def parse(argv: Sequence[str]) -> tuple[ConfigDict, str, dict[str, object]]:
       _check_override(name, value if equals else following, config)
   try:
     rest = FLAGS(list(argv))
-  except (flags.Error, ValueError) as error:  # a plain ValueError: '--noconfig.final_eval=1 does not take an argument'
+  # A plain ValueError: '--noconfig.final_eval=1 does not take an argument'.
+  except (flags.Error, ValueError) as error:
     raise BadInput(' '.join(str(error).split())) from error
   if len(rest) > 1:
-    raise BadInput(f'{rest[1]!r} belongs to no flag; flags look like --config.training.batch_size=128')
+    raise BadInput(
+      f'{rest[1]!r} belongs to no flag; flags look like --config.training.batch_size=128'
+    )
   return FLAGS.config, FLAGS.jaxline_mode, dict(config_flags.get_override_values(FLAGS['config']))

@@ -1,6 +1,7 @@
 """One program on all local devices: the only file that says pmap.
 
-Every device holds the whole state and works on its share of a batch; a mean over `AXIS` makes them agree.
+Every device holds the whole state and works on its share of a batch; a mean over `AXIS` makes them
+agree.
 """
 
 from collections.abc import Callable, Sequence
@@ -59,7 +60,8 @@ class Devices:
     """Raises BadInput if `number` examples cannot be shared equally."""
     if number % len(self.devices):
       raise BadInput(
-        f'{name} is {number}, which {len(self.devices)} devices cannot share equally; allowed are multiples of {len(self.devices)}'
+        f'{name} is {number}, which {len(self.devices)} devices cannot share equally; allowed are '
+        f'multiples of {len(self.devices)}'
       )
 
   def replicate(self, tree: Any) -> Any:
@@ -68,12 +70,22 @@ class Devices:
     copies = lambda leaf: np.broadcast_to(np.asarray(leaf), (len(self.devices), *np.shape(leaf)))
     return jax.tree.map(lambda leaf: jax.device_put(copies(leaf), sharding), tree)
 
-  def pmap_steps(self, step: Callable, most: int) -> Callable[[Any, Any, int, int], tuple[Any, Metrics]]:
-    """Steps on all devices: (settings, state, first, count) -> (state, metrics `[count]`), settings and state replicated.
+  def pmap_steps(
+    self, step: Callable, most: int
+  ) -> Callable[[Any, Any, int, int], tuple[Any, Metrics]]:
+    """Steps on all devices: (settings, state, first, count) -> (state, metrics `[count]`), settings
+    and state replicated.
 
-    The state that goes in is donated. `step` finds its place among the devices, and averages, by the axis name `AXIS`.
+    The state that goes in is donated. `step` finds its place among the devices, and averages, by
+    the axis name `AXIS`.
     """
-    program = jax.pmap(many_steps(step, most), AXIS, in_axes=(0, 0, None, None), donate_argnums=1, devices=self.devices)
+    program = jax.pmap(
+      many_steps(step, most),
+      AXIS,
+      in_axes=(0, 0, None, None),
+      donate_argnums=1,
+      devices=self.devices,
+    )
 
     def run(settings, state, first, count):
       if count > most:
@@ -84,17 +96,23 @@ class Devices:
     return run
 
   def pmap_examples(self, measure: Callable) -> Callable[[Any, Any, int, int], Metrics]:
-    """Measurements on all devices: (arguments, replicated tree, first, count) -> dict of `[count, ...]`.
+    """Measurements on all devices: (arguments, replicated tree, first, count) -> dict of `[count,
+    ...]`.
 
-    `measure(arguments, tree, indices)` gets all indices `[count]`, finds its share of them by the axis name `AXIS`, and
-    returns a dict of `[count / N, ...]`.
+    `measure(arguments, tree, indices)` gets all indices `[count]`, finds its share of them by the
+    axis name `AXIS`, and returns a dict of `[count / N, ...]`.
     """
-    place = np.arange(len(self.devices))  # pmap wants something to map over, and the tree may be empty
-    program = jax.pmap(lambda _, *rest: measure(*rest), AXIS, in_axes=(0, None, 0, None), devices=self.devices)
+    # Pmap wants something to map over, and the tree may be empty.
+    place = np.arange(len(self.devices))
+    program = jax.pmap(
+      lambda _, *rest: measure(*rest), AXIS, in_axes=(0, None, 0, None), devices=self.devices
+    )
 
     def run(arguments, tree, first, count):
       measured = program(place, arguments, tree, first + np.arange(count, dtype=np.int32))
-      return {name: np.asarray(rows).reshape(count, *rows.shape[2:]) for name, rows in measured.items()}
+      return {
+        name: np.asarray(rows).reshape(count, *rows.shape[2:]) for name, rows in measured.items()
+      }
 
     return run
 

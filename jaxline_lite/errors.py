@@ -1,4 +1,6 @@
-"""The ways in which a command ends before its time; each carries its exit status and one line for the user."""
+"""The ways in which a command ends before its time; each carries its exit status and one line for
+the user.
+"""
 
 
 class CommandError(Exception):

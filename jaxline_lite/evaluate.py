@@ -1,4 +1,6 @@
-"""Evaluations of checkpoints and their records: one line per (checkpoint step, evaluation settings)."""
+"""Evaluations of checkpoints and their records: one line per (checkpoint step, evaluation
+settings).
+"""
 
 import io
 import json
@@ -20,13 +22,16 @@ from jaxline_lite.signals import StopFlag
 from jaxline_lite.writers import Log
 
 FOLLOWING = 0.5  # seconds between two looks for new checkpoints
-# Fields of config.eval that change no number, but perhaps its rounding, how it is shown, or what is measured besides.
+# Fields of config.eval that change no number, but perhaps its rounding, how it is shown, or what is
+# measured besides.
 PRESENTATION = frozenset({'batch_size', 'output_dir', 'titles', 'metrics'})
 
 
 def settings_of(config: ConfigDict) -> dict[str, Any]:
   """The fields of config.eval on which an evaluation's numbers depend."""
-  return {name: value for name, value in flat(plain(config.eval)).items() if name not in PRESENTATION}
+  return {
+    name: value for name, value in flat(plain(config.eval)).items() if name not in PRESENTATION
+  }
 
 
 class EvalFolder:
@@ -39,7 +44,11 @@ class EvalFolder:
 
   def records(self, settings: dict[str, Any] | None = None) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl by step; only those of these settings if they are given."""
-    return [record for record in files.read_lines(self._lines) if settings is None or record['settings'] == settings]
+    return [
+      record
+      for record in files.read_lines(self._lines)
+      if settings is None or record['settings'] == settings
+    ]
 
   def has(self, step: int, settings: dict[str, Any]) -> bool:
     return any(record['step'] == step for record in self.records(settings))
@@ -47,15 +56,25 @@ class EvalFolder:
   def shifts(self, settings: dict[str, Any]) -> list[str]:
     """What is set otherwise than in the run, as name=value."""
     usual = settings_of(read_config(self._run))
-    return [f'{name}={value}' for name, value in sorted(settings.items()) if usual.get(name) != value]
+    return [
+      f'{name}={value}' for name, value in sorted(settings.items()) if usual.get(name) != value
+    ]
 
   def arrays_path(self, step: int, settings: dict[str, Any]) -> Path:
-    """Where the arrays are: `<step>.npz`, and behind the step whatever is set otherwise than in the run."""
+    """Where the arrays are: `<step>.npz`, and behind the step whatever is set otherwise than in the
+    run.
+    """
     return self.path / ('_'.join([str(step), *self.shifts(settings)]) + '.npz')
 
-  def with_record(self, step: int, settings: dict[str, Any], metrics: dict[str, float]) -> list[dict[str, Any]]:
+  def with_record(
+    self, step: int, settings: dict[str, Any], metrics: dict[str, float]
+  ) -> list[dict[str, Any]]:
     """All records with a new one, in place of an earlier one of the same step and settings."""
-    others = [record for record in self.records() if (record['step'], record['settings']) != (step, settings)]
+    others = [
+      record
+      for record in self.records()
+      if (record['step'], record['settings']) != (step, settings)
+    ]
     records = [*others, {'step': step, 'settings': settings, **metrics}]
     return sorted(records, key=lambda record: (record['step'], json.dumps(record['settings'])))
 
@@ -68,9 +87,16 @@ class EvalFolder:
 
 
 def evaluate(
-  experiment: AbstractExperiment, config: ConfigDict, run: Path, modes: tuple[str, ...], step: int, stop: StopFlag, log: Log
+  experiment: AbstractExperiment,
+  config: ConfigDict,
+  run: Path,
+  modes: tuple[str, ...],
+  step: int,
+  stop: StopFlag,
+  log: Log,
 ) -> dict[str, Evaluation]:
-  """Evaluates the experiment's state, that of `step`, in each mode; shows, records and returns the outcome.
+  """Evaluates the experiment's state, that of `step`, in each mode; shows, records and returns the
+  outcome.
 
   Raises:
     Stopped: between two batches, if a signal came; what is recorded stays.
@@ -81,7 +107,11 @@ def evaluate(
     outcome[mode] = experiment.evaluate(mode, stop.check)
     with locked(folder.path, 'evaluated', wait=stop.check):
       shifts = folder.shifts(settings)
-      records = [r for r in folder.with_record(step, settings, outcome[mode].metrics) if r['settings'] == settings]
+      records = [
+        r
+        for r in folder.with_record(step, settings, outcome[mode].metrics)
+        if r['settings'] == settings
+      ]
       experiment.draw_evaluation(
         mode, folder.path, step, shifts, outcome[mode], records
       )  # first: what is recorded is not drawn again
@@ -89,9 +119,13 @@ def evaluate(
     best_mode, _, best = config.best_model_eval_metric.partition('/')
     if mode == best_mode and best not in outcome[mode].metrics:
       log.say(
-        f'best_model_eval_metric is {config.best_model_eval_metric!r}: there is no {best!r}, so no checkpoint will be the best; there are {", ".join(outcome[mode].metrics)}'
+        f'best_model_eval_metric is {config.best_model_eval_metric!r}: there is no {best!r}, so no '
+        f'checkpoint will be the best; there are {", ".join(outcome[mode].metrics)}'
       )
-    log.say(f'{", ".join([f"{mode} at step {step}", *shifts])}, written to {folder.path}\n{outcome[mode].table}')
+    log.say(
+      f'{", ".join([f"{mode} at step {step}", *shifts])}, written to '
+      f'{folder.path}\n{outcome[mode].table}'
+    )
   return outcome
 
 
@@ -104,7 +138,8 @@ def evaluate_run(
   stop: StopFlag,
   log: Log,
 ) -> Iterator[tuple[int, dict[str, Evaluation]]]:
-  """Evaluates the checkpoints of a run that the config, or `step`, names, and with `one_off_evaluate=False` all that come.
+  """Evaluates the checkpoints of a run that the config, or `step`, names, and with
+  `one_off_evaluate=False` all that come.
 
   Yields:
     The step and the outcome of each evaluation.
@@ -124,11 +159,21 @@ def evaluate_run(
 def check_choice(config: ConfigDict, run: Path, step: str | None, log: Log) -> None:
   """Raises BadInput if the checkpoints that the config, or `step`, names are not there."""
   if config.one_off_evaluate:
-    choose(run, config, step or config.eval_checkpoints, Checkpoints(run / 'checkpoints', log.say).steps())
+    choose(
+      run,
+      config,
+      step or config.eval_checkpoints,
+      Checkpoints(run / 'checkpoints', log.say).steps(),
+    )
 
 
 def _follow(
-  experiment: AbstractExperiment, config: ConfigDict, run: Path, modes: tuple[str, ...], stop: StopFlag, log: Log
+  experiment: AbstractExperiment,
+  config: ConfigDict,
+  run: Path,
+  modes: tuple[str, ...],
+  stop: StopFlag,
+  log: Log,
 ) -> Iterator[tuple[int, dict[str, Evaluation]]]:
   """Evaluates every checkpoint that the run keeps, once, as they appear, until the last."""
   checkpoints = Checkpoints(run / 'checkpoints', log.say)
@@ -138,11 +183,17 @@ def _follow(
     stop.check()
     wanted = read_config(run)  # a run may go on for longer than was planned
     kept, steps = kept_steps(wanted.keep_checkpoints, wanted.training_steps), checkpoints.steps()
-    finished = bool(steps) and (steps[-1] >= wanted.training_steps or checkpoints.stopped_early(steps[-1]))
+    finished = bool(steps) and (
+      steps[-1] >= wanted.training_steps or checkpoints.stopped_early(steps[-1])
+    )
     for step in [step for step in steps if step not in passed]:
       missing = tuple(mode for mode in modes if not EvalFolder(run, mode).has(step, settings))
       is_last = finished and step == steps[-1]
-      if (step in kept or is_last) and missing and (state := checkpoints.read_kept(step, experiment.state)) is not None:
+      if (
+        (step in kept or is_last)
+        and missing
+        and (state := checkpoints.read_kept(step, experiment.state)) is not None
+      ):
         experiment.state = state
         yield step, evaluate(experiment, config, run, missing, step, stop, log)
       passed.add(step)
@@ -151,11 +202,19 @@ def _follow(
 
 
 def compare(
-  experiment: AbstractExperiment, folder: Path, evaluated: list[tuple[str, int, ConfigDict, dict[str, Evaluation]]], log: Log
+  experiment: AbstractExperiment,
+  folder: Path,
+  evaluated: list[tuple[str, int, ConfigDict, dict[str, Evaluation]]],
+  log: Log,
 ) -> None:
-  """Puts the evaluations of several models side by side, below `folder`; of each its title, step, config, and outcome by mode."""
+  """Puts the evaluations of several models side by side, below `folder`; of each its title, step,
+  config, and outcome by mode.
+  """
   titles = [title for title, *_ in evaluated]
-  unique = [title if titles.count(title) == 1 else f'{title} at step {step}' for title, step, *_ in evaluated]
+  unique = [
+    title if titles.count(title) == 1 else f'{title} at step {step}'
+    for title, step, *_ in evaluated
+  ]
   configs = {title: config for title, (_, _, config, _) in zip(unique, evaluated)}
   for mode in evaluated[0][3]:
     with locked(folder / mode, 'written'):
@@ -165,12 +224,18 @@ def compare(
 
 
 def best_step(run: Path, metric: str, higher_is_better: bool) -> int | None:
-  """The step of the run's best evaluation by MODE/METRIC; the earliest where several are equal. None without records."""
+  """The step of the run's best evaluation by MODE/METRIC; the earliest where several are equal.
+  None without records.
+  """
   mode, _, name = metric.partition('/')
   if not name:
     return None
   usual = settings_of(read_config(run))
-  records = [record for record in EvalFolder(run, mode).records(usual) if not np.isnan(record.get(name, np.nan))]
+  records = [
+    record
+    for record in EvalFolder(run, mode).records(usual)
+    if not np.isnan(record.get(name, np.nan))
+  ]
   if not records:
     return None
   sign = -1 if higher_is_better else 1
@@ -178,19 +243,26 @@ def best_step(run: Path, metric: str, higher_is_better: bool) -> int | None:
 
 
 def choose(run: Path, config: ConfigDict, which: str, steps: list[int]) -> list[list[int]]:
-  """The checkpoints that `which` (latest, best, all, or steps) names; each with what may stand in for it.
+  """The checkpoints that `which` (latest, best, all, or steps) names; each with what may stand in
+  for it.
 
   Raises:
     BadInput: naming what there is.
   """
   there = f'there are {", ".join(map(str, steps))}' if steps else 'there is none'
   if which == 'best':
-    best = best_step(run, config.best_model_eval_metric, config.best_model_eval_metric_higher_is_better)
+    best = best_step(
+      run, config.best_model_eval_metric, config.best_model_eval_metric_higher_is_better
+    )
     if best is None:
-      raise BadInput(f'{run}: no best checkpoint is known; it takes mode train_eval and best_model_eval_metric')
+      raise BadInput(
+        f'{run}: no best checkpoint is known; it takes mode train_eval and best_model_eval_metric'
+      )
     which = str(best)
   wanted = steps if which in ('latest', 'all') else [int(step) for step in which.split(',')]
   absent = [step for step in wanted if step not in steps]
   if absent or not wanted:
-    raise BadInput(f'{run}: there is no checkpoint {", ".join(map(str, absent)) or "at all"}; {there}')
+    raise BadInput(
+      f'{run}: there is no checkpoint {", ".join(map(str, absent)) or "at all"}; {there}'
+    )
   return [wanted[::-1]] if which == 'latest' else [[step] for step in wanted]

@@ -26,8 +26,8 @@ class Evaluation(NamedTuple):
 class AbstractExperiment(abc.ABC):
   """A state, the steps that change it, and evaluations that do not.
 
-  A run is a pure function of (config, step): `step` may be called with any partition of the steps into calls, and gives
-  the same states and the same metrics.
+  A run is a pure function of (config, step): `step` may be called with any partition of the steps
+  into calls, and gives the same states and the same metrics.
 
   Attributes:
     most_steps: how many steps one call can make.
@@ -38,7 +38,9 @@ class AbstractExperiment(abc.ABC):
   @property
   @abc.abstractmethod
   def state(self) -> Any:
-    """Everything that changes in training, as one pytree of numpy arrays, without copies for devices."""
+    """Everything that changes in training, as one pytree of numpy arrays, without copies for
+    devices.
+    """
 
   @state.setter
   @abc.abstractmethod
@@ -48,12 +50,15 @@ class AbstractExperiment(abc.ABC):
   def step(self, first: int, count: int) -> dict[str, np.ndarray]:
     """Makes steps first, first + 1, ...; returns each metric's values `[count]`, among them `loss`.
 
-    A metric `stopped` that is not 0 says that its step was the run's last: later ones have changed nothing.
+    A metric `stopped` that is not 0 says that its step was the run's last: later ones have changed
+    nothing.
     """
 
   @abc.abstractmethod
   def evaluate(self, mode: str, check: Callable[[], None]) -> Evaluation:
-    """Evaluates the present state. Calls `check` now and then, which ends the evaluation if a signal came."""
+    """Evaluates the present state. Calls `check` now and then, which ends the evaluation if a
+    signal came.
+    """
 
   def settled(self, config: ConfigDict) -> ConfigDict:
     """A config with its 'auto' fields as this machine takes them; what `config.json` will say."""
@@ -63,7 +68,9 @@ class AbstractExperiment(abc.ABC):
     """Raises BadInput if this experiment can be evaluated here, but not trained."""
 
   def begin(self) -> None:
-    """Called once in a run, before its first step, if the state is to come from elsewhere. Raises BadInput."""
+    """Called once in a run, before its first step, if the state is to come from elsewhere. Raises
+    BadInput.
+    """
 
   @property
   def stopped(self) -> bool:
@@ -74,7 +81,13 @@ class AbstractExperiment(abc.ABC):
     """What is about to be trained, for the head of the log."""
     return ''
 
-  def compare(self, mode: str, folder: Path, evaluations: dict[str, Evaluation], configs: dict[str, ConfigDict]) -> str:
+  def compare(
+    self,
+    mode: str,
+    folder: Path,
+    evaluations: dict[str, Evaluation],
+    configs: dict[str, ConfigDict],
+  ) -> str:
     """Draws the evaluations of several models, by title, into one folder; one table of all."""
     del mode, folder, configs
     return '\n'.join(f'{title}\n{evaluation.table}' for title, evaluation in evaluations.items())
@@ -83,11 +96,18 @@ class AbstractExperiment(abc.ABC):
     """Draws what the run's files tell of its training."""
 
   def draw_evaluation(
-    self, mode: str, folder: Path, step: int, shifts: list[str], evaluation: Evaluation, records: list[dict[str, Any]]
+    self,
+    mode: str,
+    folder: Path,
+    step: int,
+    shifts: list[str],
+    evaluation: Evaluation,
+    records: list[dict[str, Any]],
   ) -> None:
     """Draws an evaluation into its folder.
 
     Args:
       shifts: the settings that are not the run's, as name=value.
-      records: those of all checkpoints that were evaluated with these settings, by step, this one among them.
+      records: those of all checkpoints that were evaluated with these settings, by step, this one
+        among them.
     """

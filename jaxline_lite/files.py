@@ -28,7 +28,9 @@ def sync(path: Path) -> None:
 
 
 def replace(path: Path, data: bytes | str) -> None:
-  """Writes a file so that a reader, or a machine that stops, sees the old contents or the new ones. One writer at a time."""
+  """Writes a file so that a reader, or a machine that stops, sees the old contents or the new ones.
+  One writer at a time.
+  """
   temporary = path.with_name(f'.{path.name}.writing')
   temporary.write_bytes(data.encode() if isinstance(data, str) else data)
   sync(temporary)
@@ -37,7 +39,9 @@ def replace(path: Path, data: bytes | str) -> None:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-  """The records of a JSON-lines file, without a last line that was cut off; none if there is no file."""
+  """The records of a JSON-lines file, without a last line that was cut off; none if there is no
+  file.
+  """
   if not path.exists():
     return
   for line in path.read_text().splitlines(keepends=True):

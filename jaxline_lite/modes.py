@@ -12,11 +12,22 @@ from ml_collections import ConfigDict
 from jaxline_lite.base_config import check_base_config, nearest
 from jaxline_lite.errors import BadInput
 from jaxline_lite.experiment import AbstractExperiment, Evaluation
-from jaxline_lite.run_folder import RESUMABLE, adopt, claim, locked, paths_of, read_config, refuse_another, run_of
+from jaxline_lite.run_folder import (
+  RESUMABLE,
+  adopt,
+  claim,
+  locked,
+  paths_of,
+  read_config,
+  refuse_another,
+  run_of,
+)
 from jaxline_lite.signals import StopFlag
 
 # Fields that a command may set when it evaluates a run; everything else is the run's own.
-EVALUATION_FIELDS = frozenset({'eval', 'eval_modes', 'eval_checkpoints', 'one_off_evaluate', 'restore_path', 'checkpoint_dir'})
+EVALUATION_FIELDS = frozenset(
+  {'eval', 'eval_modes', 'eval_checkpoints', 'one_off_evaluate', 'restore_path', 'checkpoint_dir'}
+)
 
 PATIENCE = 60.0  # seconds to wait for a run that is to be followed
 DETERMINISTIC = '--xla_gpu_deterministic_ops=true'
@@ -25,9 +36,13 @@ MakeExperiment = Callable[[ConfigDict], AbstractExperiment]
 
 
 def train(
-  make: MakeExperiment, config: ConfigDict, evaluates_along: bool = False, resumable: frozenset[str] = frozenset()
+  make: MakeExperiment,
+  config: ConfigDict,
+  evaluates_along: bool = False,
+  resumable: frozenset[str] = frozenset(),
 ) -> Path:
-  """Trains, or goes on training, the run in `config.checkpoint_dir`, and evaluates it; the run's folder.
+  """Trains, or goes on training, the run in `config.checkpoint_dir`, and evaluates it; the run's
+  folder.
 
   Args:
     make: builds the experiment, once the folder is ours.
@@ -39,10 +54,15 @@ def train(
   """
   if config.restore_path:
     raise BadInput(
-      f'restore_path is {config.restore_path!r}; training resumes from checkpoint_dir, and restore_path is for modes eval*; to start from the parameters of another run, give --config.init_from'
+      f'restore_path is {config.restore_path!r}; training resumes from checkpoint_dir, and '
+      'restore_path is for modes eval*; to start from the parameters of another run, give '
+      '--config.init_from'
     )
   if not config.checkpoint_dir:
-    raise BadInput('checkpoint_dir is empty; give the folder of the run, such as --config.checkpoint_dir=runs/first')
+    raise BadInput(
+      'checkpoint_dir is empty; give the folder of the run, such as '
+      '--config.checkpoint_dir=runs/first'
+    )
   folder = Path(config.checkpoint_dir)
   with locked(folder, 'trained'), StopFlag() as stop:
     config = config.copy_and_resolve_references()
@@ -70,7 +90,8 @@ class Evaluated(NamedTuple):
 
 
 def evaluated_runs(config: ConfigDict) -> list[Evaluated]:
-  """What `restore_path`, or else `checkpoint_dir`, names; called as `eval.titles` says, else as its folder if that tells it apart.
+  """What `restore_path`, or else `checkpoint_dir`, names; called as `eval.titles` says, else as its
+  folder if that tells it apart.
 
   Raises:
     BadInput: for titles that are not one for each, or not distinct.
@@ -78,10 +99,13 @@ def evaluated_runs(config: ConfigDict) -> list[Evaluated]:
   paths = paths_of(config.restore_path) if config.restore_path else [Path(config.checkpoint_dir)]
   runs = [run_of(path) for path in paths]
   names = [run.name for run, _ in runs]
-  titles = [title.strip() for title in config.eval.titles.split(',')] if config.eval.titles else names
+  titles = (
+    [title.strip() for title in config.eval.titles.split(',')] if config.eval.titles else names
+  )
   if len(titles) != len(runs) or (config.eval.titles and len(set(titles)) < len(runs)):
     raise BadInput(
-      f'eval.titles is {config.eval.titles!r}, for {len(runs)} run(s) in restore_path; give each one of its own, or none at all'
+      f'eval.titles is {config.eval.titles!r}, for {len(runs)} run(s) in restore_path; give each '
+      'one of its own, or none at all'
     )
   told = lambda i: titles[i] if titles.count(titles[i]) == 1 else str(paths[i])
   return [Evaluated(run, step, told(i)) for i, (run, step) in enumerate(runs)]
@@ -97,7 +121,9 @@ def evaluated_configs(config: ConfigDict) -> list[ConfigDict]:
   if not config.one_off_evaluate:
     if len(runs) > 1 or runs[0].step or config.eval_checkpoints != 'latest':
       raise BadInput(
-        f'one_off_evaluate is False, which follows one run from checkpoint to checkpoint; restore_path is {config.restore_path!r} and eval_checkpoints {config.eval_checkpoints!r}: give one run, and no checkpoints'
+        'one_off_evaluate is False, which follows one run from checkpoint to checkpoint; '
+        f'restore_path is {config.restore_path!r} and eval_checkpoints '
+        f'{config.eval_checkpoints!r}: give one run, and no checkpoints'
       )
     _await(runs[0].run)
   for run, *_ in runs:
@@ -117,8 +143,11 @@ def _await(run: Path) -> None:
       time.sleep(0.1)
 
 
-def evaluate(make: MakeExperiment, configs: list[ConfigDict], modes: tuple[str, ...]) -> list[tuple[int, dict[str, Evaluation]]]:
-  """Evaluates checkpoints of finished or running runs, and compares them if there are several; the step and outcome of each.
+def evaluate(
+  make: MakeExperiment, configs: list[ConfigDict], modes: tuple[str, ...]
+) -> list[tuple[int, dict[str, Evaluation]]]:
+  """Evaluates checkpoints of finished or running runs, and compares them if there are several; the
+  step and outcome of each.
 
   Args:
     make: builds the experiment.
@@ -159,19 +188,28 @@ def check(config: ConfigDict, mode: str, rules: Any) -> None:
   except ValueError as error:
     raise BadInput(str(error)) from error
   except (KeyError, AttributeError) as error:
-    raise BadInput(f'{config.checkpoint_dir}: its config is of another version, of other fields: {error}') from error
+    raise BadInput(
+      f'{config.checkpoint_dir}: its config is of another version, of other fields: {error}'
+    ) from error
   known = rules.eval_modes(config)
-  for field, name in [('--jaxline_mode', mode), *(('--config.eval_modes', name) for name in config.eval_modes)]:
+  for field, name in [
+    ('--jaxline_mode', mode),
+    *(('--config.eval_modes', name) for name in config.eval_modes),
+  ]:
     allowed = known if field == '--config.eval_modes' else ('train', 'train_eval', 'eval', *known)
     if name not in allowed:
-      raise BadInput(f'{field}: there is no {name!r}{nearest(name, allowed)}; allowed are {", ".join(dict.fromkeys(allowed))}')
+      raise BadInput(
+        f'{field}: there is no {name!r}{nearest(name, allowed)}; allowed are '
+        f'{", ".join(dict.fromkeys(allowed))}'
+      )
 
 
 def make(experiment: str, config: ConfigDict) -> AbstractExperiment:
   """Imports JAX and builds the experiment 'module:Class'."""
   flags = [flag for flag in os.environ.get('XLA_FLAGS', '').split() if flag != DETERMINISTIC]
   flags += [DETERMINISTIC] if config.deterministic else []
-  os.environ['XLA_FLAGS'] = ' '.join(flags)  # read when JAX first looks for devices: in a notebook, before anything is computed
+  # Read when JAX first looks for devices: in a notebook, before anything is computed.
+  os.environ['XLA_FLAGS'] = ' '.join(flags)
   from jaxline_lite import devices
 
   if config.compilation_cache:

@@ -26,15 +26,23 @@ class Plan:
     self.kept = kept_steps(config.keep_checkpoints, config.training_steps)
 
   def evaluates(self, step: int) -> bool:
-    return self._eval_steps is not None and step > 0 and (step % self._eval_steps == 0 or step == self.end)
+    return (
+      self._eval_steps is not None
+      and step > 0
+      and (step % self._eval_steps == 0 or step == self.end)
+    )
 
   def saves(self, step: int) -> bool:
-    """Whether the state of this step is saved whatever the clock says; it is, before every evaluation."""
+    """Whether the state of this step is saved whatever the clock says; it is, before every
+    evaluation.
+    """
     periodic = self._save_steps is not None and step > 0 and step % self._save_steps == 0
     return periodic or step in self.kept or step == self.end or self.evaluates(step)
 
   def count(self, step: int, most: int) -> int:
     """How many steps, up to `most`, can be made before something is due."""
     stops = [self.end] + [kept for kept in self.kept if kept > step]
-    stops += [(step // every + 1) * every for every in (self._save_steps, self._eval_steps) if every]
+    stops += [
+      (step // every + 1) * every for every in (self._save_steps, self._eval_steps) if every
+    ]
     return min(most, min(stops) - step)

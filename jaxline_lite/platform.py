@@ -31,9 +31,11 @@ def main(experiment: str, checks: str) -> None:
   """Runs one command and exits with its status.
 
   Args:
-    experiment: 'module:Class', an `AbstractExperiment` to be built from a config; imported when everything is checked.
-    checks: a module without JAX with `check(config)`, which raises ValueError; `eval_modes(config)`, the names of all eval
-      modes; `resumable(config)`, the fields in which a continued run may differ.
+    experiment: 'module:Class', an `AbstractExperiment` to be built from a config; imported when
+      everything is checked.
+    checks: a module without JAX with `check(config)`, which raises ValueError;
+      `eval_modes(config)`, the names of all eval modes; `resumable(config)`, the fields in which a
+      continued run may differ.
   """
   argv = list(sys.argv)  # ml_collections finds its overrides nowhere else
   if {'--help', '-h', '--helpshort', '--helpfull', '-help'} & set(argv):
@@ -53,12 +55,23 @@ def main(experiment: str, checks: str) -> None:
 
 def _refuse_foreign(overrides: dict[str, object], configs: Sequence[ConfigDict]) -> None:
   """Raises BadInput for overrides by which an evaluated run would not be what it is."""
-  foreign = {name: value for name, value in overrides.items() if name.split('.')[0] not in modes.EVALUATION_FIELDS}
+  foreign = {
+    name: value
+    for name, value in overrides.items()
+    if name.split('.')[0] not in modes.EVALUATION_FIELDS
+  }
   for own in (flat(config.to_dict()) for config in configs):
-    differing = [f'{name} ({own.get(name)!r} there, {value!r} here)' for name, value in foreign.items() if own.get(name) != value]
+    differing = [
+      f'{name} ({own.get(name)!r} there, {value!r} here)'
+      for name, value in foreign.items()
+      if own.get(name) != value
+    ]
     if differing:
       allowed = ', '.join(sorted(modes.EVALUATION_FIELDS - {'eval'} | {'eval.*'}))
-      raise BadInput(f'--config.{", ".join(differing)}: an evaluated run keeps its own config; free to set are {allowed}')
+      raise BadInput(
+        f'--config.{", ".join(differing)}: an evaluated run keeps its own config; free to set are '
+        f'{allowed}'
+      )
 
 
 def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
@@ -75,7 +88,10 @@ def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
     return built
 
   if mode in LATER_MODES:
-    raise BadInput(f'--jaxline_mode {mode} is not built yet; allowed are train, train_eval, eval and the eval modes')
+    raise BadInput(
+      f'--jaxline_mode {mode} is not built yet; allowed are train, train_eval, eval and the eval '
+      'modes'
+    )
   configs = modes.evaluated_configs(config) if evaluates else [config]
   if evaluates:
     _refuse_foreign(overrides, configs)
@@ -84,4 +100,6 @@ def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
   if evaluates:
     modes.evaluate(make, configs, tuple(config.eval_modes) if mode == 'eval' else (mode,))
   else:
-    modes.train(make, config, evaluates_along=mode == 'train_eval', resumable=rules.resumable(config))
+    modes.train(
+      make, config, evaluates_along=mode == 'train_eval', resumable=rules.resumable(config)
+    )

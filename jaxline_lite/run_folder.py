@@ -50,11 +50,15 @@ def run_of(path: Path) -> tuple[Path, str | None]:
 
 
 def paths_of(text: str) -> list[Path]:
-  """Paths separated by commas, where the name of a run may have commas too: the longest that is there counts as one."""
+  """Paths separated by commas, where the name of a run may have commas too: the longest that is
+  there counts as one.
+  """
   parts, paths = text.strip().strip(',').split(','), []
   while parts:
     joined = {count: Path(','.join(parts[:count]).strip()) for count in range(len(parts), 0, -1)}
-    count = next((count for count, path in joined.items() if (run_of(path)[0] / 'config.json').exists()), 1)
+    count = next(
+      (count for count, path in joined.items() if (run_of(path)[0] / 'config.json').exists()), 1
+    )
     paths.append(joined[count])
     parts = parts[count:]
   return paths
@@ -70,7 +74,8 @@ def read_config(folder: Path) -> ConfigDict:
     stored = json.loads((folder / 'config.json').read_text())
   except (FileNotFoundError, NotADirectoryError) as error:
     raise BadInput(
-      f'{folder}: no run is there (no config.json); give a run folder with --config.restore_path, or train first'
+      f'{folder}: no run is there (no config.json); give a run folder with --config.restore_path, '
+      'or train first'
     ) from error
   except ValueError as error:
     raise BadInput(f'{folder}/config.json cannot be read: {error}') from error
@@ -88,7 +93,9 @@ def locked(folder: Path, purpose: str, wait: Callable[[], None] | None = None) -
     folder.mkdir(parents=True, exist_ok=True)
     file = (folder / '.lock').open('a+')
   except OSError as error:
-    raise BadInput(f'{folder}: cannot be written ({error.strerror}); choose another --config.checkpoint_dir') from error
+    raise BadInput(
+      f'{folder}: cannot be written ({error.strerror}); choose another --config.checkpoint_dir'
+    ) from error
   with file as lock:
     while True:
       try:
@@ -98,7 +105,9 @@ def locked(folder: Path, purpose: str, wait: Callable[[], None] | None = None) -
         lock.seek(0)
         holder = lock.read().strip() or 'another process'
         if wait is None:
-          raise BadInput(f'{folder}: already {purpose} by {holder}; wait for it or choose another folder') from error
+          raise BadInput(
+            f'{folder}: already {purpose} by {holder}; wait for it or choose another folder'
+          ) from error
         wait()
         time.sleep(0.05)
     lock.truncate(0)
@@ -108,13 +117,16 @@ def locked(folder: Path, purpose: str, wait: Callable[[], None] | None = None) -
 
 
 def adopt(folder: Path, config: ConfigDict) -> None:
-  """Gives fields the values that were found for them when the run in the folder began, if there is one.
+  """Gives fields the values that were found for them when the run in the folder began, if there is
+  one.
 
   Those are fields that are 'auto', and the checkpoint of the run that `init_from` names.
   """
   if (folder / 'config.json').exists():
     before, now = flat(plain(read_config(folder))), flat(plain(config))
-    config.update_from_flattened_dict({name: before.get(name, value) for name, value in now.items() if value == 'auto'})
+    config.update_from_flattened_dict(
+      {name: before.get(name, value) for name, value in now.items() if value == 'auto'}
+    )
     source = before.get('init_from')
     if source and config.init_from and run_of(Path(source))[0] == Path(config.init_from):
       config.init_from = source
@@ -133,14 +145,18 @@ def refuse_another(folder: Path, config: ConfigDict, resumable: frozenset[str] =
       if before.get(name) != now.get(name) and name not in resumable and name.split('.')[0] not in resumable
     ]  # fmt: skip
     if differing:
-      changes = ', '.join(f'{name} ({before.get(name)!r} there, {now.get(name)!r} here)' for name in differing)
+      changes = ', '.join(
+        f'{name} ({before.get(name)!r} there, {now.get(name)!r} here)' for name in differing
+      )
       raise BadInput(
-        f'{folder}: another run is there, which differs in {changes}; choose another folder with --config.checkpoint_dir'
+        f'{folder}: another run is there, which differs in {changes}; choose another folder with '
+        '--config.checkpoint_dir'
       )
 
 
 def claim(folder: Path, config: ConfigDict, resumable: frozenset[str] = RESUMABLE) -> None:
-  """Makes the folder this config's, unless it is another's. Its `eval` stays as it was first: results are named after it.
+  """Makes the folder this config's, unless it is another's. Its `eval` stays as it was first:
+  results are named after it.
 
   Raises:
     BadInput: if another run is there, naming the fields that differ.

@@ -14,8 +14,9 @@ INTERRUPTED_TWICE = 130
 class StopFlag:
   """Remembers the first signal while it is entered; a second Ctrl+C ends the process at once.
 
-  Python runs its handlers only between two instructions of the main thread, which may be compiling for a minute. So the
-  signals are read from a wake-up descriptor by a thread of their own. Outside the main thread nothing is caught.
+  Python runs its handlers only between two instructions of the main thread, which may be compiling
+  for a minute. So the signals are read from a wake-up descriptor by a thread of their own. Outside
+  the main thread nothing is caught.
   """
 
   def __init__(self):
@@ -28,7 +29,8 @@ class StopFlag:
       reader, self._writer = socket.socketpair()
       self._writer.setblocking(False)
       self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-      caught = [number for number in CAUGHT if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
+      # Nohup ignores SIGHUP.
+      caught = [number for number in CAUGHT if signal.getsignal(number) is not signal.SIG_IGN]
       self._before = {number: signal.signal(number, lambda *_: None) for number in caught}
       threading.Thread(target=self._listen, args=(reader,), daemon=True).start()
     return self
@@ -54,4 +56,6 @@ class StopFlag:
   def check(self) -> None:
     """Raises Stopped if a signal came: for moments at which everything is saved."""
     if self.received is not None:
-      raise Stopped(f'stopped by {self.received.name}; everything is saved and the same command goes on')
+      raise Stopped(
+        f'stopped by {self.received.name}; everything is saved and the same command goes on'
+      )

@@ -27,7 +27,14 @@ LATEST = 2  # checkpoints that are always kept
 class Trainer:
   """One process's work on one run; the folder is locked and its config claimed."""
 
-  def __init__(self, experiment: AbstractExperiment, config: ConfigDict, folder: Path, stop: StopFlag, evaluates_along: bool):
+  def __init__(
+    self,
+    experiment: AbstractExperiment,
+    config: ConfigDict,
+    folder: Path,
+    stop: StopFlag,
+    evaluates_along: bool,
+  ):
     self.experiment, self.config, self.folder, self.stop = experiment, config, folder, stop
     self.plan = Plan(config, evaluates_along)
     self.log = Log(folder / 'log.txt')
@@ -46,7 +53,11 @@ class Trainer:
 
   def missing_evaluations(self, step: int) -> tuple[str, ...]:
     settings = settings_of(self.config)
-    return tuple(mode for mode in self.config.eval_modes if not EvalFolder(self.folder, mode).has(step, settings))
+    return tuple(
+      mode
+      for mode in self.config.eval_modes
+      if not EvalFolder(self.folder, mode).has(step, settings)
+    )
 
   def run(self) -> None:
     """Trains and evaluates whatever is not on disk yet.
@@ -59,12 +70,21 @@ class Trainer:
     if self.experiment.stopped:
       self.plan.end = step
     end = max(step, self.plan.end)  # a run may go on with fewer steps than it has made
-    missing = self.missing_evaluations(end) if self.config.final_eval or self.plan.evaluates(end) else ()
+    missing = (
+      self.missing_evaluations(end) if self.config.final_eval or self.plan.evaluates(end) else ()
+    )
     if step >= end and not missing:
-      self.experiment.draw_training(self.folder)  # in case the last process was killed before it did
-      self.log.say(f'{self.folder} is finished: {step} steps; choose another --config.checkpoint_dir for another run')
+      # In case the last process was killed before it did.
+      self.experiment.draw_training(self.folder)
+      self.log.say(
+        f'{self.folder} is finished: {step} steps; choose another --config.checkpoint_dir for '
+        'another run'
+      )
       return
-    self.log.say(f'{self.folder}: from step {step} to {end}' + (f'\n{self.experiment.describe()}' if step == 0 else ''))
+    self.log.say(
+      f'{self.folder}: from step {step} to {end}'
+      + (f'\n{self.experiment.describe()}' if step == 0 else '')
+    )
     self.log.show_progress(end, step)
     self.metrics = JsonLines(self.folder / 'metrics.jsonl', up_to=step)
     self.timing = JsonLines(self.folder / 'timing.jsonl', up_to=step)
@@ -72,14 +92,26 @@ class Trainer:
       self.advance(step)
     if self.config.final_eval:
       end = max(step, self.plan.end)
-      evaluate(self.experiment, self.config, self.folder, self.missing_evaluations(end), end, self.stop, self.log)
+      evaluate(
+        self.experiment,
+        self.config,
+        self.folder,
+        self.missing_evaluations(end),
+        end,
+        self.stop,
+        self.log,
+      )
     self.experiment.draw_training(self.folder)
 
   def advance(self, step: int) -> None:
     """From `step` to the end, doing at each step what is due there."""
     while True:
-      clock_says = self.plan.save_seconds is not None and time.perf_counter() - self.saved_at > self.plan.save_seconds
-      stopping = self.stop.received is not None  # looked at once: a signal after this waits for the next save
+      clock_says = (
+        self.plan.save_seconds is not None
+        and time.perf_counter() - self.saved_at > self.plan.save_seconds
+      )
+      # Looked at once: a signal after this waits for the next save.
+      stopping = self.stop.received is not None
       if step > 0 and (self.plan.saves(step) or clock_says or stopping):
         self.save(step)
       if self.plan.evaluates(step) and (missing := self.missing_evaluations(step)):
@@ -89,14 +121,18 @@ class Trainer:
         self.stop.check()
       if step >= self.plan.end:
         return
-      count = self.plan.count(step, self.rate.steps_in(SECONDS_PER_CALL, self.experiment.most_steps))
+      count = self.plan.count(
+        step, self.rate.steps_in(SECONDS_PER_CALL, self.experiment.most_steps)
+      )
       self.rate.start()
       metrics = self.experiment.step(step, count)
       self.rate.stop(count)
       step = self.record(step, metrics)
 
   def record(self, before: int, metrics: dict[str, np.ndarray]) -> int:
-    """Writes the lines of the steps after `before` that are due; the last step, with which the run may have stopped."""
+    """Writes the lines of the steps after `before` that are due; the last step, with which the run
+    may have stopped.
+    """
     every, end = self.config.log_train_data_interval, self.plan.end
     stopped = metrics.get('stopped', np.zeros(len(metrics['loss'])))
     count = int(stopped.argmax()) + 1 if stopped.any() else len(stopped)
@@ -118,9 +154,15 @@ class Trainer:
     return before + count
 
   def save(self, step: int) -> None:
-    """Saves the state with the records that belong to it, then deletes the checkpoints nobody keeps."""
+    """Saves the state with the records that belong to it, then deletes the checkpoints nobody
+    keeps.
+    """
     state = self.experiment.state
-    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.inexact)):
+    if not all(
+      np.isfinite(leaf).all()
+      for leaf in jax.tree.leaves(state)
+      if jnp.issubdtype(leaf.dtype, jnp.inexact)
+    ):
       self.diverged(step, f'loss {self.loss}, but the state is not finite')
     self.metrics.sync()
     self.timing.sync()
@@ -135,17 +177,33 @@ class Trainer:
 
   def prune(self) -> None:
     steps = self.checkpoints.steps()
-    best = best_step(self.folder, self.config.best_model_eval_metric, self.config.best_model_eval_metric_higher_is_better)
+    best = best_step(
+      self.folder,
+      self.config.best_model_eval_metric,
+      self.config.best_model_eval_metric_higher_is_better,
+    )
     self.checkpoints.keep(self.plan.kept | {*steps[-LATEST:], best})
 
   def diverged(self, step: int, how: str) -> None:
     good = self.checkpoints.steps()
-    last = f'the last good checkpoint is {self.checkpoints.path(good[-1])}' if good else 'there is no checkpoint yet'
+    last = (
+      f'the last good checkpoint is {self.checkpoints.path(good[-1])}'
+      if good
+      else 'there is no checkpoint yet'
+    )
     raise Diverged(f'diverged at step {step}: {how}; {last}')
 
 
-def train(experiment: AbstractExperiment, config: ConfigDict, folder: Path, stop: StopFlag, evaluates_along: bool) -> None:
-  """Trains to `config.training_steps` in a folder that is locked and claimed; goes on where an earlier call ended."""
+def train(
+  experiment: AbstractExperiment,
+  config: ConfigDict,
+  folder: Path,
+  stop: StopFlag,
+  evaluates_along: bool,
+) -> None:
+  """Trains to `config.training_steps` in a folder that is locked and claimed; goes on where an
+  earlier call ended.
+  """
   trainer = Trainer(experiment, config, folder, stop, evaluates_along)
   with contextlib.closing(trainer.log):
     trainer.run()

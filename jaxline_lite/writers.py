@@ -15,7 +15,9 @@ def clock(seconds: float) -> str:
 
 
 class Log:
-  """Writes lines to a file and to standard output; on a terminal, steps move a progress bar instead."""
+  """Writes lines to a file and to standard output; on a terminal, steps move a progress bar
+  instead.
+  """
 
   def __init__(self, path: Path | None):
     self._file = path.open('a') if path else None

@@ -13,7 +13,13 @@ NAMES = tuple(families(4))
 
 
 def glm(
-  *names: str, dims: int = 3, points: int = 8, scale: float = 0.5, classes: int = 4, r: float = 1.2, clip: float = 4.0
+  *names: str,
+  dims: int = 3,
+  points: int = 8,
+  scale: float = 0.5,
+  classes: int = 4,
+  r: float = 1.2,
+  clip: float = 4.0,
 ) -> GLM:
   """A task of the named families."""
   known = families(classes)
@@ -48,4 +54,6 @@ def eta_of(episodes: Episode) -> jax.Array:
 @jax.jit
 def true_log_prob(episodes):
   """log p(y_k | true weights), `[B, K]`."""
-  return jax.vmap(lambda episode: episode.task.likelihood(episode.task.eta(episode.x)).log_prob(episode.y))(episodes)
+  return jax.vmap(
+    lambda episode: episode.task.likelihood(episode.task.eta(episode.x)).log_prob(episode.y)
+  )(episodes)

@@ -19,7 +19,9 @@ TINY = {
 def tiny(folder='', words: str = 'procedural', **fields) -> ConfigDict:
   """A run of seconds; `fields` are overrides with `__` for the dots."""
   config = omniglot.get_config(words)
-  config.update_from_flattened_dict(TINY | {name.replace('__', '.'): value for name, value in fields.items()})
+  config.update_from_flattened_dict(
+    TINY | {name.replace('__', '.'): value for name, value in fields.items()}
+  )
   config.checkpoint_dir = str(folder)
   config.data.cache_dir = os.path.join(os.environ['JAX_COMPILATION_CACHE_DIR'], 'drawings')
   return config

@@ -1,4 +1,6 @@
-"""Who imports whom, how long things are, and that the names which configs may use are those of the code."""
+"""Who imports whom, how long things are, and that the names which configs may use are those of the
+code.
+"""
 
 import ast
 import functools
@@ -44,14 +46,19 @@ def tree(path: Path) -> ast.Module:
 
 
 def sources(*folders: str) -> list[Path]:
-  return [ROOT / 'run.py', *(path for folder in folders for path in sorted((ROOT / folder).rglob('*.py')))]
+  return [
+    ROOT / 'run.py',
+    *(path for folder in folders for path in sorted((ROOT / folder).rglob('*.py'))),
+  ]
 
 
 PRODUCT = sources('icljax', 'jaxline_lite', 'configs')
 
 
 def imports(path: Path) -> set[str]:
-  """Modules that a file imports anywhere, by full name: `from a import b` is `a.b`, where b may be less than a module."""
+  """Modules that a file imports anywhere, by full name: `from a import b` is `a.b`, where b may be
+  less than a module.
+  """
   found = set()
   for node in ast.walk(tree(path)):
     if isinstance(node, ast.Import):
@@ -64,7 +71,11 @@ def imports(path: Path) -> set[str]:
 
 def importers(package: str) -> set[str]:
   """The product's files that import a package."""
-  return {str(path.relative_to(ROOT)) for path in PRODUCT if any(name.split('.')[0] == package for name in imports(path))}
+  return {
+    str(path.relative_to(ROOT))
+    for path in PRODUCT
+    if any(name.split('.')[0] == package for name in imports(path))
+  }
 
 
 def part(path: Path) -> str:
@@ -72,7 +83,9 @@ def part(path: Path) -> str:
   return path.relative_to(ROOT / 'icljax').parts[0].removesuffix('.py')
 
 
-@pytest.mark.parametrize('path', sorted((ROOT / 'icljax').rglob('*.py')), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+  'path', sorted((ROOT / 'icljax').rglob('*.py')), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_imports_go_down_the_levels(path):
   ours = part(path)
   assert ours in LEVEL, f'{ours} has no place in tests/test_architecture.py'
@@ -88,7 +101,9 @@ def test_the_loop_knows_nothing_of_what_it_trains():
 
 
 def test_few_files_know_the_loop_or_read_configs():
-  icljax = lambda package: {part(ROOT / path) for path in importers(package) if path.startswith('icljax/')}
+  icljax = lambda package: {
+    part(ROOT / path) for path in importers(package) if path.startswith('icljax/')
+  }
   assert {'experiment', 'predict', 'runs'} <= icljax('jaxline_lite') <= KNOWS_THE_LOOP
   assert {'build', 'checks'} <= icljax('ml_collections') <= READS_CONFIGS
 
@@ -109,10 +124,18 @@ def test_a_package_has_one_importer(package, only):
 def test_images_know_no_jax_and_tfds_is_imported_late():
   assert not [path for path in importers('jax') if path.startswith('icljax/omniglot/images/')]
   at_the_top = {
-    name for path in PRODUCT for node in tree(path).body if isinstance(node, ast.ImportFrom) for name in [node.module]
+    name
+    for path in PRODUCT
+    for node in tree(path).body
+    if isinstance(node, ast.ImportFrom)
+    for name in [node.module]
   }
   at_the_top |= {
-    alias.name for path in PRODUCT for node in tree(path).body if isinstance(node, ast.Import) for alias in node.names
+    alias.name
+    for path in PRODUCT
+    for node in tree(path).body
+    if isinstance(node, ast.Import)
+    for alias in node.names
   }
   assert not [name for name in at_the_top if (name or '').startswith('tensorflow_datasets')]
 
@@ -138,15 +161,21 @@ def test_files_and_functions_stay_short(path):
 
 def test_a_command_line_is_checked_without_jax():
   code = (
-    'import sys, icljax, icljax.checks, jaxline_lite.platform; from configs import glm, omniglot; icljax.checks.check(glm.get_config()); icljax.checks.check(omniglot.get_config());'
-    'print(*{"jax", "flax", "optax", "orbax", "matplotlib", "pandas", "tensorflow"} & set(sys.modules))'
+    'import sys, icljax, icljax.checks, jaxline_lite.platform; from configs import glm, omniglot; '
+    'icljax.checks.check(glm.get_config()); icljax.checks.check(omniglot.get_config());'
+    'print(*{"jax", "flax", "optax", "orbax", "matplotlib", "pandas", "tensorflow"} & '
+    'set(sys.modules))'
   )
-  done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+  done = subprocess.run(
+    [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, timeout=300
+  )
   assert (done.returncode, done.stdout.strip()) == (0, ''), done.stderr
 
 
 def test_names_that_configs_may_use_are_those_of_the_code():
-  assert set(shared.SUBJECTS) == set(build.SUBJECTS) == set(experiment.OUTCOMES) == set(load.TRAINED)
+  assert (
+    set(shared.SUBJECTS) == set(build.SUBJECTS) == set(experiment.OUTCOMES) == set(load.TRAINED)
+  )
   assert set(shared.SCHEDULES) == set(schedules.SCHEDULES)
   assert set(shared.OPTIMIZERS) == set(optimizers.OPTIMIZERS)
   assert set(shared.SEQUENCES) == set(sequence.SEQUENCES)

@@ -1,4 +1,6 @@
-"""Wrong command lines end in one line that names what is wrong, with exit status 2, and leave nothing behind."""
+"""Wrong command lines end in one line that names what is wrong, with exit status 2, and leave
+nothing behind.
+"""
 
 import json
 import subprocess
@@ -14,7 +16,8 @@ ROOT = Path(__file__).parent.parent
 IMAGES = '--config=configs/omniglot.py:procedural'
 GLM = '--config=configs/glm.py'
 
-# what is wrong: (the command line, what its one line has to name); {tmp} is a folder with `trained`, a run's config
+# what is wrong: (the command line, what its one line has to name); {tmp} is a folder with
+# `trained`, a run's config
 WRONG = {
   'an unknown field': ([GLM, '--config.traning_steps=5'], ['--config.traning_steps', "'training_steps'"]),
   'an unknown field of a group': ([GLM, '--config.model.widht=5'], ['--config.model.widht', "'model.width'"]),
@@ -139,13 +142,22 @@ def outcomes(tmp_path_factory):
       arguments.append(f'--config.checkpoint_dir={tmp}/run{number}')
     commands.append((arguments, f'{tmp}/printed{number}_'))
   done = subprocess.run(
-    [sys.executable, '-c', FORKS], cwd=ROOT, input=json.dumps(commands), capture_output=True, text=True, timeout=300
+    [sys.executable, '-c', FORKS],
+    cwd=ROOT,
+    input=json.dumps(commands),
+    capture_output=True,
+    text=True,
+    timeout=300,
   )
   assert done.returncode == 0, done.stderr
   ended = {}
   for number, (what, status) in enumerate(zip(WRONG, map(int, done.stdout.split()), strict=True)):
     printed = [Path(f'{tmp}/printed{number}_{stream}').read_text() for stream in (1, 2)]
-    ended[what] = subprocess.CompletedProcess(commands[number][0], status, *printed), tmp, tmp / f'run{number}'
+    ended[what] = (
+      subprocess.CompletedProcess(commands[number][0], status, *printed),
+      tmp,
+      tmp / f'run{number}',
+    )
   return ended
 
 
@@ -170,14 +182,18 @@ def test_a_refused_evaluation_leaves_the_run_as_it_was(outcomes):
 def test_a_process_of_its_own_says_nothing_else(tmp_path):
   """Nor do the things that it imports."""
   arguments = [GLM, '--config.training.batch_size=30', f'--config.checkpoint_dir={tmp_path}']
-  done = subprocess.run([sys.executable, 'run.py', *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300)
+  done = subprocess.run(
+    [sys.executable, 'run.py', *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300
+  )
   assert (done.returncode, done.stdout) == (2, '')
   assert done.stderr.startswith('training.batch_size is 30')
   assert done.stderr.count('\n') == 1
 
 
 def test_help_is_a_page_of_usage():
-  done = subprocess.run([sys.executable, 'run.py', '--help'], cwd=ROOT, capture_output=True, text=True, timeout=300)
+  done = subprocess.run(
+    [sys.executable, 'run.py', '--help'], cwd=ROOT, capture_output=True, text=True, timeout=300
+  )
   assert (done.returncode, done.stderr) == (0, '')
   assert done.stdout.startswith('usage: python run.py --config=FILE')
   assert '--jaxline_mode' in done.stdout

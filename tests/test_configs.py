@@ -1,4 +1,6 @@
-"""Every preset and size of the configs can be checked, built, trained and evaluated. Shapes only: nothing is compiled."""
+"""Every preset and size of the configs can be checked, built, trained and evaluated. Shapes only:
+nothing is compiled.
+"""
 
 import itertools
 from pathlib import Path
@@ -31,7 +33,9 @@ def parameters(config) -> int:
   if config.model.head == 'eta':
     outputs = classes
   else:
-    outputs = config.model.components * (len(families) + sum(family.predictors for family in families))
+    outputs = config.model.components * (
+      len(families) + sum(family.predictors for family in families)
+    )
   blocks = config.model.layers * (12 * width**2 + 13 * width)
   if len(families) > 1:
     outputs += len(families)  # of the read-out
@@ -53,7 +57,9 @@ def test_the_published_setting_makes_a_step_and_an_evaluation(preset):
   config = glm.get_config(f'{preset},paper')
   config.model.layers = 1  # blocks are alike, and all of them were built above
   task, state = build.eval_task(config, 'eval'), jax.eval_shape(lambda: build.init(config))
-  after, metrics = jax.eval_shape(build.train_step(config), build.settings(config), state, jnp.int32(0))
+  after, metrics = jax.eval_shape(
+    build.train_step(config), build.settings(config), state, jnp.int32(0)
+  )
   assert after == state
   assert {name: value.shape for name, value in metrics.items()} == {'loss': (), 'gradient_norm': ()}
 
@@ -67,10 +73,13 @@ def test_the_published_setting_makes_a_step_and_an_evaluation(preset):
 
 
 def test_the_docstring_has_a_command_for_every_published_experiment():
-  """Each passes the checks and has the paper's size and a folder of its own; `benchmarks/paper.py` runs them."""
+  """Each passes the checks and has the paper's size and a folder of its own; `benchmarks/paper.py`
+  runs them.
+  """
   configs = [paper.configured(command, Path('/tmp')) for command in paper.commands()]
   experiments = [
-    (config.task.families, config.task.r, config.task.curriculum.interval, bool(config.init_from)) for config in configs
+    (config.task.families, config.task.r, config.task.curriculum.interval, bool(config.init_from))
+    for config in configs
   ]
   joint = 'poisson,neg_binomial'
   assert set(experiments) >= {
@@ -89,13 +98,19 @@ def test_the_docstring_has_a_command_for_every_published_experiment():
 def test_words_come_in_any_order_and_name_the_folder():
   assert glm.get_config('paper,poisson') == glm.get_config(' poisson , paper ')
   assert glm.get_config() == glm.get_config('quick') == glm.get_config('joint,quick')
-  folders = [glm.get_config(words).checkpoint_dir for words in ('', 'poisson', 'paper', 'poisson,paper')]
+  folders = [
+    glm.get_config(words).checkpoint_dir for words in ('', 'poisson', 'paper', 'poisson,paper')
+  ]
   assert folders == ['runs/glm', 'runs/glm_poisson', 'runs/glm_paper', 'runs/glm_poisson_paper']
 
 
 @pytest.mark.parametrize(
   ('words', 'message'),
-  [('poison', "'poison' .did you mean 'poisson'"), ('linear,poisson', 'two presets'), ('quick,paper', 'two sizes')],
+  [
+    ('poison', "'poison' .did you mean 'poisson'"),
+    ('linear,poisson', 'two presets'),
+    ('quick,paper', 'two sizes'),
+  ],
 )
 def test_other_words_are_refused(words, message):
   with pytest.raises(BadInput, match=message):

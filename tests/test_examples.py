@@ -38,9 +38,13 @@ def trained(folder, **fields):
 def test_own_family(tmp_path):
   likelihood = Binomial.of(jnp.array([-1.0, 0.3]))
   theirs = stats.binom(TRIALS, jax.nn.sigmoid(likelihood.eta))
-  np.testing.assert_allclose(likelihood.log_prob(jnp.array([2.0, 8.0])), theirs.logpmf([2, 8]), rtol=1e-5)
+  np.testing.assert_allclose(
+    likelihood.log_prob(jnp.array([2.0, 8.0])), theirs.logpmf([2, 8]), rtol=1e-5
+  )
   assert (likelihood.log_prob(jnp.array([9.0, 0.5])) == -np.inf).all()
-  record = trained(tmp_path, task__families='examples.own_family:binomial', eval_modes=('eval_binomial',))
+  record = trained(
+    tmp_path, task__families='examples.own_family:binomial', eval_modes=('eval_binomial',)
+  )
   assert record['nats_bayes'] < record['nats_naive']
   assert record['poor_samples'] == 0
 
@@ -53,16 +57,31 @@ def test_own_model(tmp_path, key):
   later = model.apply(params, tokens.at[:, 4:].multiply(-1.0))
   np.testing.assert_allclose(out[:, :4], later[:, :4], atol=1e-5)
   assert np.abs(out[:, 4:] - later[:, 4:]).max((0, 2)).min() > 0.1
-  assert np.abs(np.asarray(model.apply(params, tokens.at[:, 0].multiply(-1.0)) - out)[:, -1]).max() > 1e-4  # it remembers
-  run = icljax.train(tiny(tmp_path, model__sequence='examples.own_model:MinGRU', optimizer__learning_rate=1e-2, final_eval=False))
+  # It remembers.
+  assert (
+    np.abs(np.asarray(model.apply(params, tokens.at[:, 0].multiply(-1.0)) - out)[:, -1]).max()
+    > 1e-4
+  )
+  run = icljax.train(
+    tiny(
+      tmp_path,
+      model__sequence='examples.own_model:MinGRU',
+      optimizer__learning_rate=1e-2,
+      final_eval=False,
+    )
+  )
   losses = [line['loss'] for line in read_lines(run / 'metrics.jsonl')]
   assert losses[-1] < losses[0]
 
 
 def test_own_metric(tmp_path, capsys):
-  record = trained(tmp_path, eval__metrics='examples.own_metric:squared_error, examples.own_metric:surprise')
+  record = trained(
+    tmp_path, eval__metrics='examples.own_metric:squared_error, examples.own_metric:surprise'
+  )
   with np.load(tmp_path / 'eval' / '40.npz') as arrays:
-    assert record['metric/squared_error'] == pytest.approx(arrays['metric/squared_error'].mean(), rel=1e-5)
+    assert record['metric/squared_error'] == pytest.approx(
+      arrays['metric/squared_error'].mean(), rel=1e-5
+    )
     assert arrays['metric/surprise'].shape == (32, 6)
   assert 0.3 < record['metric/squared_error'] < 3
   assert "metrics of one's own" in capsys.readouterr().out
@@ -70,7 +89,9 @@ def test_own_metric(tmp_path, capsys):
 
 def test_the_surprise_of_a_right_prediction_is_a_half():
   episodes = draw_at(glm('linear'), jnp.arange(4_000))
-  right = jax.vmap(lambda episode: surprise(episode.task.likelihood(episode.task.eta(episode.x)), episode))(episodes)
+  right = jax.vmap(
+    lambda episode: surprise(episode.task.likelihood(episode.task.eta(episode.x)), episode)
+  )(episodes)
   assert np.abs(right.mean(0) - 0.5).max() < 4.5 * 0.5 / np.sqrt(4_000)
 
 
@@ -84,10 +105,14 @@ def test_own_task_has_half_of_its_weights():
 
 
 def test_own_tasks_references_are_exact():
-  """Ridge against scikit-learn's, and Bayes by enumeration against every subset's evidence in float64."""
+  """Ridge against scikit-learn's, and Bayes by enumeration against every subset's evidence in
+  float64.
+  """
   task = sparse(glm('linear', dims=3, points=8))
   episodes = draw_at(task, jnp.arange(3))
-  scores = {name: np.asarray(predictor.score(episodes)) for name, predictor in task.references().items()}
+  scores = {
+    name: np.asarray(predictor.score(episodes)) for name, predictor in task.references().items()
+  }
   for b in range(3):
     x, y = np.asarray(episodes.x[b], np.float64), np.asarray(episodes.y[b], np.float64)
     density = lambda masks, k: np.mean([
@@ -97,7 +122,9 @@ def test_own_tasks_references_are_exact():
     subsets = [np.array([i & 1, i >> 1 & 1, i >> 2 & 1]) for i in range(8)]
     for k in range(8):
       for name, masks in (('bayes', subsets), ('ridge', [np.full(3, 0.5)])):
-        assert scores[name][b, k] == pytest.approx(np.log(density(masks, k + 1) / density(masks, k)), abs=2e-4)
+        assert scores[name][b, k] == pytest.approx(
+          np.log(density(masks, k + 1) / density(masks, k)), abs=2e-4
+        )
     ridge = Ridge(alpha=0.25 / 0.125, fit_intercept=False).fit(x[:-1], y[:-1])
     cov = np.linalg.inv(x[:-1].T @ x[:-1] / 0.25 + np.eye(3) / 0.125)
     theirs = stats.norm(ridge.predict(x[-1:])[0], np.sqrt(x[-1] @ cov @ x[-1] + 0.25)).logpdf(y[-1])

@@ -1,4 +1,6 @@
-"""Runs of the real experiment: the same bits however they are logged, the same numbers on any devices."""
+"""Runs of the real experiment: the same bits however they are logged, the same numbers on any
+devices.
+"""
 
 import functools
 
@@ -17,7 +19,9 @@ from tests.configs import tiny
 
 @functools.cache
 def experiment(on: int, steps: int = 40) -> Experiment:
-  """One experiment for all runs of so many steps on so many devices: they differ in what the loop does only."""
+  """One experiment for all runs of so many steps on so many devices: they differ in what the loop
+  does only.
+  """
   return Experiment(tiny(training_steps=steps), jax.devices()[:on])
 
 
@@ -32,9 +36,13 @@ def train(config, on: int = 1, along: bool = False):
 def test_log_intervals_change_no_bit(tmp_path):
   states = {}
   for every in (1, 7, 100):
-    states[every] = train(tiny(tmp_path / str(every), log_train_data_interval=every, final_eval=False))
+    states[every] = train(
+      tiny(tmp_path / str(every), log_train_data_interval=every, final_eval=False)
+    )
   chex.assert_trees_all_equal(*states.values())
-  lines = {every: (tmp_path / str(every) / 'metrics.jsonl').read_text().splitlines() for every in states}
+  lines = {
+    every: (tmp_path / str(every) / 'metrics.jsonl').read_text().splitlines() for every in states
+  }
   assert lines[7] == lines[1][6::7]
   assert lines[100] == []
 
@@ -48,15 +56,28 @@ def test_a_thousand_steps_are_one_program(tmp_path, monkeypatch):
     return lambda *arguments, **names: (traced.append(1), step(*arguments, **names))[1]
 
   monkeypatch.setattr(build, 'train_step', counted)
-  config = tiny(tmp_path, training_steps=1000, log_train_data_interval=7, save_checkpoint_interval='100', eval_interval=250)
+  config = tiny(
+    tmp_path,
+    training_steps=1000,
+    log_train_data_interval=7,
+    save_checkpoint_interval='100',
+    eval_interval=250,
+  )
   machine = Experiment(config, jax.devices()[:1])
   machine.step(0, 1)
   once = len(traced)
   machine.state = build.init(config)
   modes.train(lambda _: machine, config, evaluates_along=True)
   assert len(traced) == once
-  assert [record['step'] for record in read_lines(tmp_path / 'eval' / 'metrics.jsonl')] == [250, 500, 750, 1000]
-  assert [record['step'] for record in read_lines(tmp_path / 'metrics.jsonl')] == list(range(7, 1001, 7))
+  assert [record['step'] for record in read_lines(tmp_path / 'eval' / 'metrics.jsonl')] == [
+    250,
+    500,
+    750,
+    1000,
+  ]
+  assert [record['step'] for record in read_lines(tmp_path / 'metrics.jsonl')] == list(
+    range(7, 1001, 7)
+  )
 
 
 class Unplugged(Exception):
@@ -67,14 +88,18 @@ def test_a_run_moves_between_four_devices_and_one(tmp_path, monkeypatch):
   alone = train(tiny(tmp_path / 'alone', final_eval=False))
   config = tiny(tmp_path / 'moved', final_eval=False)
   for on, until in ((4, 10), (1, 30), (4, 40)):
-    monkeypatch.setattr(Checkpoints, 'save', functools.partialmethod(_save_until, until, Checkpoints.save))
+    monkeypatch.setattr(
+      Checkpoints, 'save', functools.partialmethod(_save_until, until, Checkpoints.save)
+    )
     try:
       moved = train(config, on)
     except Unplugged:
       assert Checkpoints(tmp_path / 'moved' / 'checkpoints', print).steps()[-1] == until
     monkeypatch.undo()
   for ours, theirs in zip(jax.tree.leaves(moved.params), jax.tree.leaves(alone.params)):
-    np.testing.assert_allclose(np.delete(ours, _keys(ours), -1), np.delete(theirs, _keys(theirs), -1), atol=1e-5)
+    np.testing.assert_allclose(
+      np.delete(ours, _keys(ours), -1), np.delete(theirs, _keys(theirs), -1), atol=1e-5
+    )
 
 
 def _save_until(checkpoints, until, save, step, state, about):

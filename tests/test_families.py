@@ -1,4 +1,6 @@
-"""Families: links invert means, likelihoods have them, and the names are those that configs may use."""
+"""Families: links invert means, likelihoods have them, and the names are those that configs may
+use.
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +39,11 @@ def test_neg_binomial_is_nb2():
   """Mean exp(eta), variance mean + mean^2 / r, by summation."""
   eta, counts = jnp.array([[-1.0], [0.5], [2.0]]), np.arange(600)
   likelihood = ALL['neg_binomial'].likelihood(eta, DISPERSION)
-  probs = np.stack([np.exp(likelihood.log_prob(jnp.full(3, float(y)))) for y in counts]).astype(np.float64)
+  probs = np.stack([np.exp(likelihood.log_prob(jnp.full(3, float(y)))) for y in counts]).astype(
+    np.float64
+  )
   mean = np.exp(np.asarray(eta)[:, 0])
   np.testing.assert_allclose(counts @ probs, mean, rtol=1e-4)
-  np.testing.assert_allclose(counts**2 @ probs - (counts @ probs) ** 2, mean + mean**2 / 1.2, rtol=1e-3)
+  np.testing.assert_allclose(
+    counts**2 @ probs - (counts @ probs) ** 2, mean + mean**2 / 1.2, rtol=1e-3
+  )

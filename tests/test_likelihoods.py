@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from icljax.likelihoods import Bernoulli, Categorical, Eta, Exponential, Gaussian, Mixture, NegativeBinomial, Poisson
+from icljax.likelihoods import (
+  Bernoulli,
+  Categorical,
+  Eta,
+  Exponential,
+  Gaussian,
+  Mixture,
+  NegativeBinomial,
+  Poisson,
+)
 
 ETA = np.array([-2.5, -0.3, 0.0, 0.7, 2.0], np.float32)
 R = 1.2
@@ -18,7 +27,10 @@ SCALAR = {
   'gaussian': (Gaussian.of(ETA, 0.5), [stats.norm(e, 0.5) for e in ETA]),
   'bernoulli': (Bernoulli.of(ETA), [stats.bernoulli(1 / (1 + np.exp(-e))) for e in ETA]),
   'poisson': (Poisson.of(ETA), [stats.poisson(np.exp(e)) for e in ETA]),
-  'neg_binomial': (NegativeBinomial.of(ETA, R), [stats.nbinom(R, R / (R + np.exp(e))) for e in ETA]),
+  'neg_binomial': (
+    NegativeBinomial.of(ETA, R),
+    [stats.nbinom(R, R / (R + np.exp(e))) for e in ETA],
+  ),
   'exponential': (Exponential.of(ETA), [stats.expon(scale=np.exp(e)) for e in ETA]),
 }
 scalar = pytest.mark.parametrize('name', SCALAR)
@@ -28,14 +40,20 @@ def mixture() -> Mixture:
   """Two Poissons and two Gaussians at each of five positions."""
   log_weights = np.log(np.array([[0.1, 0.2], [0.3, 0.4]], np.float32))
   etas = np.stack([ETA, ETA + 0.5], axis=-1)
-  return Mixture(jnp.broadcast_to(log_weights, (5, 2, 2)), (Poisson.of(etas), Gaussian.of(etas, 0.5)))
+  return Mixture(
+    jnp.broadcast_to(log_weights, (5, 2, 2)), (Poisson.of(etas), Gaussian.of(etas, 0.5))
+  )
 
 
 @scalar
 def test_log_prob_is_scipys(name):
   ours, theirs = SCALAR[name]
   values = (
-    np.array([0, 1]) if name == 'bernoulli' else np.array([0, 1, 2, 7, 60]) if ours.discrete else np.array([0.01, 0.5, 3.0])
+    np.array([0, 1])
+    if name == 'bernoulli'
+    else np.array([0, 1, 2, 7, 60])
+    if ours.discrete
+    else np.array([0.01, 0.5, 3.0])
   )
   for y in values:
     expected = [d.logpmf(y) if ours.discrete else d.logpdf(y) for d in theirs]
@@ -49,7 +67,9 @@ def test_mean_is_scipys(name):
 
 
 def fits(draws: np.ndarray, probs: np.ndarray) -> bool:
-  """Whether draws of 0, 1, 2, ... have these probabilities, the last being that of anything larger (chi-square)."""
+  """Whether draws of 0, 1, 2, ... have these probabilities, the last being that of anything larger
+  (chi-square).
+  """
   probs = np.asarray(probs, np.float64)
   observed = np.bincount(np.minimum(draws.astype(int), len(probs) - 1), minlength=len(probs))
   return stats.chisquare(observed, len(draws) * probs / probs.sum()).pvalue > 1e-4
@@ -74,9 +94,11 @@ def test_outside_the_support_is_impossible_and_differentiable(name):
   ours, _ = SCALAR[name]
   impossible = jnp.full(5, {'gaussian': jnp.nan, 'exponential': -0.1}.get(name, 0.5))
   assert np.all(np.isneginf(ours.log_prob(impossible)))
-  grads = jax.grad(lambda eta: jnp.where(jnp.isfinite(impossible), ours.replace(eta=eta).log_prob(impossible), 0.0).sum())(
-    ours.eta
-  )
+  grads = jax.grad(
+    lambda eta: jnp.where(
+      jnp.isfinite(impossible), ours.replace(eta=eta).log_prob(impossible), 0.0
+    ).sum()
+  )(ours.eta)
   assert np.isfinite(grads).all()
 
 
@@ -88,7 +110,9 @@ def test_gradients_at_extreme_eta_are_finite(name):
     assert np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize('make', [lambda eta, s: Gaussian.of(eta, s), lambda eta, s: NegativeBinomial.of(eta, s)])
+@pytest.mark.parametrize(
+  'make', [lambda eta, s: Gaussian.of(eta, s), lambda eta, s: NegativeBinomial.of(eta, s)]
+)
 def test_a_scalar_parameter_belongs_to_its_row_even_if_rows_and_columns_agree(make):
   eta, scales, y = jnp.arange(9.0).reshape(3, 3) / 4, jnp.array([0.5, 1.0, 3.0]), jnp.ones((3, 3))
   together = jax.vmap(make)(eta, scales).log_prob(y)
@@ -144,22 +168,34 @@ def test_mixture_samples_have_the_mean_and_the_share_of_counts(key):
 
 
 def test_draws_of_a_density_never_fall_on_a_count():
-  """A Gaussian so narrow that float32 draws hit the integer it is centred on, beside a Poisson of no weight."""
-  narrow = Mixture(jnp.array([[[-jnp.inf], [0.0]]]), (Poisson.of(jnp.zeros((1, 1))), Gaussian.of(jnp.full((1, 1), 3.0), 1e-7)))
+  """A Gaussian so narrow that float32 draws hit the integer it is centred on, beside a Poisson of
+  no weight.
+  """
+  narrow = Mixture(
+    jnp.array([[[-jnp.inf], [0.0]]]),
+    (Poisson.of(jnp.zeros((1, 1))), Gaussian.of(jnp.full((1, 1), 3.0), 1e-7)),
+  )
   draws = np.asarray(jax.jit(jax.vmap(narrow.sample))(jax.random.split(jax.random.key(0), 100)))
   assert not np.any(draws == 3.0)
   np.testing.assert_allclose(draws, 3.0, atol=1e-4)
 
 
 def test_a_value_that_no_part_can_produce_is_impossible():
-  counts = Mixture(jnp.log(jnp.full((1, 2, 1), 0.5)), (Poisson.of(jnp.zeros((1, 1))), NegativeBinomial.of(jnp.zeros((1, 1)), R)))
+  counts = Mixture(
+    jnp.log(jnp.full((1, 2, 1), 0.5)),
+    (Poisson.of(jnp.zeros((1, 1))), NegativeBinomial.of(jnp.zeros((1, 1)), R)),
+  )
   assert np.isneginf(counts.log_prob(jnp.array([0.5])))[0]
 
 
 def test_mixture_gradients_are_finite_where_parts_are_impossible():
   def loss(eta, logits):
     log_weights = jax.nn.log_softmax(logits)[None, :, None]
-    return Mixture(log_weights, (Poisson.of(eta), Gaussian.of(eta, 0.5))).log_prob(jnp.array([0.5])).sum()
+    return (
+      Mixture(log_weights, (Poisson.of(eta), Gaussian.of(eta, 0.5)))
+      .log_prob(jnp.array([0.5]))
+      .sum()
+    )
 
   for gradient in jax.grad(loss, argnums=(0, 1))(jnp.ones((1, 1)), jnp.zeros(2)):
     assert np.isfinite(gradient).all()

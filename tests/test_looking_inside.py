@@ -46,16 +46,30 @@ def test_activations_are_those_of_the_prediction(looked_at):
 
 def test_shorter_episodes_can_be_looked_at(looked_at):
   model, episodes, tokens = looked_at
-  assert model.activations(episodes.x[:1, :3], episodes.y[:1, :3])['sequence'].shape == (1, tokens // 2, 16)
+  assert model.activations(episodes.x[:1, :3], episodes.y[:1, :3])['sequence'].shape == (
+    1,
+    tokens // 2,
+    16,
+  )
 
 
 @pytest.mark.parametrize(
   ('x', 'y', 'names', 'told'),
   [
-    ((3, 6, 2), (3, 5), '*', r'shapes \[3, 6, 2\] and \[3, 5\]; this model takes \[B, K, 2\] and \[B, K\] with K up to 6'),
+    (
+      (3, 6, 2),
+      (3, 5),
+      '*',
+      r'shapes \[3, 6, 2\] and \[3, 5\]; this model takes \[B, K, 2\] and \[B, K\] with K up to 6',
+    ),
     ((3, 7, 2), (3, 7), '*', 'K up to 6'),
     ((6, 2), (6,), '*', 'K up to 6'),
-    ((3, 6, 2), (3, 6), 'sequence/block_9*', "no activation is called 'sequence/block_9.*; there are .*sequence/block_1"),
+    (
+      (3, 6, 2),
+      (3, 6),
+      'sequence/block_9*',
+      "no activation is called 'sequence/block_9.*; there are .*sequence/block_1",
+    ),
   ],
 )
 def test_what_cannot_be_looked_at_is_told(looked_at, x, y, names, told):

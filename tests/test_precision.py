@@ -21,7 +21,9 @@ def run(folder, **fields):
 
 
 def test_what_auto_came_to_is_recorded_and_goes_on(tmp_path):
-  """On a CPU, products are exact; the same command, which still says auto, goes on with what was recorded."""
+  """On a CPU, products are exact; the same command, which still says auto, goes on with what was
+  recorded.
+  """
   run(tmp_path)
   recorded = json.loads((tmp_path / 'config.json').read_text())
   assert recorded['model']['precision'] == 'highest'
@@ -44,7 +46,9 @@ def jaxpr_types(precision: str) -> set[str]:
   return {line.split(':')[1].split('[')[0] for line in products}
 
 
-@pytest.mark.parametrize(('precision', 'type_of_products'), [('highest', 'f32'), ('bfloat16', 'bf16')])
+@pytest.mark.parametrize(
+  ('precision', 'type_of_products'), [('highest', 'f32'), ('bfloat16', 'bf16')]
+)
 def test_products_have_the_type(precision, type_of_products):
   assert jaxpr_types(precision) == {type_of_products}
 

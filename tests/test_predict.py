@@ -1,4 +1,6 @@
-"""Trained models answer queries: `at` is `along`, one program serves every context, and wrong input is named."""
+"""Trained models answer queries: `at` is `along`, one program serves every context, and wrong input
+is named.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +30,13 @@ X, Y = np.random.default_rng(0).normal(size=(K, D)), np.random.default_rng(1).no
 def run(tmp_path_factory):
   """A linear mixture model, trained for three steps."""
   folder = tmp_path_factory.mktemp('mixture')
-  config = tiny(folder, training_steps=3, optimizer__warmup_steps=1, save_checkpoint_interval='1', final_eval=False)
+  config = tiny(
+    folder,
+    training_steps=3,
+    optimizer__warmup_steps=1,
+    save_checkpoint_interval='1',
+    final_eval=False,
+  )
   return modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
 
 
@@ -55,7 +63,12 @@ def test_a_run_is_loaded_at_the_checkpoint_that_is_asked_for(run, mixture):
 
 
 def test_the_answer_at_a_context_is_the_row_of_the_episode(mixture):
-  episode = Episode(x=jnp.asarray(X, jnp.float32)[None], y=jnp.asarray(Y, jnp.float32)[None], weight=jnp.ones((1, K)), task=None)
+  episode = Episode(
+    x=jnp.asarray(X, jnp.float32)[None],
+    y=jnp.asarray(Y, jnp.float32)[None],
+    weight=jnp.ones((1, K)),
+    task=None,
+  )
   rows = read(jax.tree.map(lambda leaf: leaf[0], mixture.along(episode)), episode.y[0])
   for k in range(K):
     answer = read(mixture.at(X[:k], Y[:k], X[[k] * K]), jnp.full(K, Y[k], jnp.float32))
@@ -74,14 +87,24 @@ def test_queries_are_answered_each_for_itself_however_many(mixture):
   queries = np.random.default_rng(2).normal(size=(QUERIES + 6, D))
   together = mixture.at(X[:3], Y[:3], queries)
   assert together.mean().shape == (QUERIES + 6,)
-  alone = jnp.concatenate([mixture.at(X[:3], Y[:3], queries[i : i + 1]).mean() for i in (0, QUERIES - 1, QUERIES, QUERIES + 5)])
-  np.testing.assert_allclose(together.mean()[jnp.array([0, QUERIES - 1, QUERIES, QUERIES + 5])], alone, atol=1e-5)
+  alone = jnp.concatenate(
+    [
+      mixture.at(X[:3], Y[:3], queries[i : i + 1]).mean()
+      for i in (0, QUERIES - 1, QUERIES, QUERIES + 5)
+    ]
+  )
+  np.testing.assert_allclose(
+    together.mean()[jnp.array([0, QUERIES - 1, QUERIES, QUERIES + 5])], alone, atol=1e-5
+  )
   assert np.ptp(alone) > 1e-5
 
 
 def test_an_answer_is_a_distribution_per_query(mixture, key):
   likelihood = mixture.at(X[:2].tolist(), Y[:2].tolist(), X[2:].tolist())
-  for values in (*read(likelihood, jnp.zeros(K - 2)), jax.jit(lambda likelihood: likelihood.sample(key))(likelihood)):
+  for values in (
+    *read(likelihood, jnp.zeros(K - 2)),
+    jax.jit(lambda likelihood: likelihood.sample(key))(likelihood),
+  ):
     assert values.shape == (K - 2,)
     assert np.isfinite(values).all()
 
@@ -90,16 +113,26 @@ def test_an_eta_model_answers_for_the_family_that_is_named(eta):
   counts = np.array([0.0, 2.0, 1.0])
   answers = [eta.at(X[:3], counts, X[3:], family=name) for name in ('poisson', 'neg_binomial')]
   (mean, poisson), (other_mean, negative) = (read(answer, jnp.full(3, 3.0)) for answer in answers)
-  np.testing.assert_allclose(mean, other_mean, rtol=1e-5)  # one eta, and the mean is exp(eta) of both
+  # One eta, and the mean is exp(eta) of both.
+  np.testing.assert_allclose(mean, other_mean, rtol=1e-5)
   np.testing.assert_allclose(poisson, stats.poisson(mean).logpmf(3), rtol=1e-4)
   np.testing.assert_allclose(negative, stats.nbinom(1.2, 1.2 / (1.2 + mean)).logpmf(3), rtol=1e-4)
 
 
 WRONG = {
-  'wide context': ((np.zeros((2, 3)), Y[:2], X), r'x_context has shape \[2, 3\]; this model takes \[k, 2\]'),
+  'wide context': (
+    (np.zeros((2, 3)), Y[:2], X),
+    r'x_context has shape \[2, 3\]; this model takes \[k, 2\]',
+  ),
   'flat context': ((np.zeros(2), Y[:2], X), r'x_context has shape \[2\]'),
-  'flat query': ((X[:2], Y[:2], np.zeros(2)), r'x_query has shape \[2\]; this model takes \[Q, 2\]'),
-  'column of targets': ((X[:2], Y[:2, None], X), r'y_context has shape \[2, 1\]; it has to be \[2\]'),
+  'flat query': (
+    (X[:2], Y[:2], np.zeros(2)),
+    r'x_query has shape \[2\]; this model takes \[Q, 2\]',
+  ),
+  'column of targets': (
+    (X[:2], Y[:2, None], X),
+    r'y_context has shape \[2, 1\]; it has to be \[2\]',
+  ),
   'missing target': ((X[:2], Y[:1], X), r'y_context has shape \[1\]; it has to be \[2\]'),
   'long context': ((X, Y, X), 'the context has 6 pairs; this model was trained on at most 5'),
   'no queries': ((X[:2], Y[:2], X[:0]), 'x_query is empty'),
@@ -119,13 +152,16 @@ def test_wrong_input_is_named(mixture, what):
 @pytest.mark.parametrize('family', ['', 'linear'])
 def test_an_eta_model_of_two_families_has_to_be_told_which(eta, family):
   with pytest.raises(
-    ValueError, match=f"family is '{family}'; this model gives a linear predictor for one of poisson, neg_binomial"
+    ValueError,
+    match=f"family is '{family}'; this model gives a linear predictor for one of poisson, neg_binomial",
   ):
     eta.at(X[:2], np.zeros(2), X, family=family)
 
 
 def test_a_mixture_model_is_not_told_the_family(mixture):
-  with pytest.raises(ValueError, match="family is 'linear'; a mixture model is not told the family"):
+  with pytest.raises(
+    ValueError, match="family is 'linear'; a mixture model is not told the family"
+  ):
     mixture.at(X[:2], Y[:2], X, family='linear')
 
 

@@ -25,7 +25,9 @@ def test_the_table_is_what_the_runs_gave():
 
 def test_the_table_of_image_sequences_is_what_the_runs_gave():
   measured = json.loads(image_results.RESULTS.read_text())
-  assert results.between(results.README.read_text(), 'image results')[1] == image_results.table(measured)
+  assert results.between(results.README.read_text(), 'image results')[1] == image_results.table(
+    measured
+  )
   assert measured.keys() == image_results.COMMANDS.keys()
 
 

@@ -29,7 +29,9 @@ JOINT = {
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-  return icljax.train(tiny(tmp_path_factory.mktemp('runs') / 'joint', **JOINT), evaluates_along=True)
+  return icljax.train(
+    tiny(tmp_path_factory.mktemp('runs') / 'joint', **JOINT), evaluates_along=True
+  )
 
 
 FIELDS = [f'--config.{name.replace("__", ".")}={value}' for name, value in (TINY | JOINT).items()]
@@ -38,9 +40,16 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name.startsw
 
 def start(folder: Path, mode: str, *overrides: str) -> subprocess.Popen:
   """The command, in a process of its own."""
-  arguments = ['--config=configs/glm.py', f'--jaxline_mode={mode}', f'--config.checkpoint_dir={folder}', *overrides]
+  arguments = [
+    '--config=configs/glm.py',
+    f'--jaxline_mode={mode}',
+    f'--config.checkpoint_dir={folder}',
+    *overrides,
+  ]
   output = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True}
-  return subprocess.Popen([sys.executable, 'run.py', *arguments], cwd=ROOT, env=ENVIRONMENT, **output)
+  return subprocess.Popen(
+    [sys.executable, 'run.py', *arguments], cwd=ROOT, env=ENVIRONMENT, **output
+  )
 
 
 def finish(process: subprocess.Popen) -> None:
@@ -52,13 +61,23 @@ def finish(process: subprocess.Popen) -> None:
 def by_command(tmp_path_factory):
   folder = tmp_path_factory.mktemp('command') / 'joint'
   finish(start(folder, 'train_eval', *FIELDS))
-  settings = ('--config.eval.episodes=48', '--config.eval.batch_size=16', '--config.eval.posterior_samples=32')
+  settings = (
+    '--config.eval.episodes=48',
+    '--config.eval.batch_size=16',
+    '--config.eval.posterior_samples=32',
+  )
   finish(start(folder, 'eval_joint', *settings))
   return folder
 
 
 def test_training_is_that_of_the_command(run, by_command):
-  for name in ('metrics.jsonl', 'eval/metrics.jsonl', 'eval/20.npz', 'eval/40.npz', 'eval/over_training.csv'):
+  for name in (
+    'metrics.jsonl',
+    'eval/metrics.jsonl',
+    'eval/20.npz',
+    'eval/40.npz',
+    'eval/over_training.csv',
+  ):
     assert (run / name).read_bytes() == (by_command / name).read_bytes(), name
 
 
@@ -75,7 +94,9 @@ def test_an_evaluation_is_that_of_the_command(run, by_command):
 
 
 def test_evaluation_beside_training_in_two_processes(by_command, tmp_path):
-  """Both end well, every kept checkpoint is evaluated once, and the run is to the bit what it is alone."""
+  """Both end well, every kept checkpoint is evaluated once, and the run is to the bit what it is
+  alone.
+  """
   folder = tmp_path / 'joint'
   trainer = start(folder, 'train', *FIELDS, '--noconfig.final_eval')
   while not (folder / 'config.json').exists():
@@ -85,11 +106,15 @@ def test_evaluation_beside_training_in_two_processes(by_command, tmp_path):
   evaluator = start(folder, 'eval', '--noconfig.one_off_evaluate', *settings)
   finish(trainer)
   finish(evaluator)
-  evaluated, along = (list(read_lines(run / 'eval' / 'metrics.jsonl')) for run in (folder, by_command))
+  evaluated, along = (
+    list(read_lines(run / 'eval' / 'metrics.jsonl')) for run in (folder, by_command)
+  )
   assert evaluated == along
   assert [record['step'] for record in evaluated] == [20, 40]
   assert (folder / 'metrics.jsonl').read_bytes() == (by_command / 'metrics.jsonl').read_bytes()
-  for ours, theirs in zip(*(jax.tree.leaves(icljax.load(run).params) for run in (folder, by_command))):
+  for ours, theirs in zip(
+    *(jax.tree.leaves(icljax.load(run).params) for run in (folder, by_command))
+  ):
     np.testing.assert_array_equal(ours, theirs)
 
 
@@ -97,9 +122,15 @@ def test_checkpoints_can_be_chosen(run):
   """Several are stacked; the best of two is one of them."""
   numbers = icljax.evaluate(run, checkpoint='all')
   assert numbers['nats/model'].shape == (2, 32, 6)
-  assert list(numbers['nats']) == [record['nats'] for record in read_lines(run / 'eval' / 'metrics.jsonl')]
+  assert list(numbers['nats']) == [
+    record['nats'] for record in read_lines(run / 'eval' / 'metrics.jsonl')
+  ]
   best = int(numbers['nats'].argmin())
-  assert icljax.load(run, 'best').step == icljax.load(run / 'checkpoints' / str([20, 40][best])).step == [20, 40][best]
+  assert (
+    icljax.load(run, 'best').step
+    == icljax.load(run / 'checkpoints' / str([20, 40][best])).step
+    == [20, 40][best]
+  )
 
 
 def test_at_is_the_row_of_along(run):
@@ -137,7 +168,14 @@ def test_a_run_says_what_it_is_made_of(run):
 
 def test_pictures_of_a_run_are_there(run):
   names = {path.name for path in (run / 'eval').iterdir()}
-  assert {'curves.png', 'curves.csv', 'families.png', 'families.csv', 'over_training.png', 'over_training.csv'} <= names
+  assert {
+    'curves.png',
+    'curves.csv',
+    'families.png',
+    'families.csv',
+    'over_training.png',
+    'over_training.csv',
+  } <= names
   assert (run / 'train.png').stat().st_size > 10_000
 
 
@@ -149,7 +187,10 @@ def test_several_models_are_one_table_one_picture_and_one_csv(run, by_command, t
   table = shown[shown.index('eval of A, B, written to') :].splitlines()
   assert [row.split()[0] for row in table[3:]] == ['A', 'bayes', 'B']
   assert table[5].endswith('0.000 ± 0.000')
-  assert {path.name for path in (tmp_path / 'eval').iterdir()} >= {'comparison.png', 'comparison.csv'}
+  assert {path.name for path in (tmp_path / 'eval').iterdir()} >= {
+    'comparison.png',
+    'comparison.csv',
+  }
   frame = pd.read_csv(tmp_path / 'eval' / 'comparison.csv')
   assert set(frame.title) == {'A', 'B'}
   assert set(frame.predictor) >= {'model', 'bayes', 'naive'}
@@ -159,7 +200,10 @@ def test_several_models_are_one_table_one_picture_and_one_csv(run, by_command, t
   ('call', 'told'),
   [
     (lambda run: icljax.evaluate(run, 'eval_poison'), "there is no 'eval_poison'"),
-    (lambda run: icljax.evaluate(run, episode=5), "no setting 'episode' of an evaluation; allowed are .*episodes"),
+    (
+      lambda run: icljax.evaluate(run, episode=5),
+      "no setting 'episode' of an evaluation; allowed are .*episodes",
+    ),
     (lambda run: icljax.evaluate(run, checkpoint=30_000), 'there is no checkpoint 30000'),
     (lambda run: icljax.evaluate('nowhere'), 'nowhere: no run is there'),
     (lambda run: icljax.metrics('nowhere/*'), 'no run is there'),
@@ -168,7 +212,10 @@ def test_several_models_are_one_table_one_picture_and_one_csv(run, by_command, t
     (lambda run: icljax.evaluate(run, episodes=16.5), 'eval.episodes is 16.5'),
     (lambda run: icljax.evaluate(run, scale='x'), "eval.scale is 'x'; allowed is a number"),
     (lambda run: icljax.evaluate(run, 'train'), "mode is 'train'; allowed are eval"),
-    (lambda run: icljax.load(run / 'checkpoints' / '20', 'best'), "one checkpoint, and checkpoint is 'best'"),
+    (
+      lambda run: icljax.load(run / 'checkpoints' / '20', 'best'),
+      "one checkpoint, and checkpoint is 'best'",
+    ),
     (lambda run: icljax.train(run), 'train was given .*; it takes a config'),
     (lambda run: icljax.compare([run]), r'1 run.*give several runs'),
     (lambda run: icljax.train(tiny(run, task__K=0)), 'task.K is 0'),

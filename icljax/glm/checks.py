@@ -18,11 +18,16 @@ def family_names(config: ConfigDict) -> tuple[str, ...]:
 
 def eval_modes(config: ConfigDict) -> tuple[str, ...]:
   """The names of all evaluations that a run of this config can have."""
-  told_one = config.model.head == 'eta' and 'multinomial' not in family_names(config)  # one eta cannot name a class
+  # One eta cannot name a class.
+  told_one = config.model.head == 'eta' and 'multinomial' not in family_names(config)
   if config.task.own:  # its other families would not be its own
     return ('eval', *(['eval_joint'] if len(family_names(config)) > 1 else []))
-  own_families = [plugins.short(family) for family in family_names(config) if plugins.is_own(family)]
-  families = [family for family in (*FAMILIES, *own_families) if not (told_one and family == 'multinomial')]
+  own_families = [
+    plugins.short(family) for family in family_names(config) if plugins.is_own(family)
+  ]
+  families = [
+    family for family in (*FAMILIES, *own_families) if not (told_one and family == 'multinomial')
+  ]
   joint = ['eval_joint'] if len(family_names(config)) > 1 else []
   return ('eval', *joint, *(f'eval_{family}' for family in families))
 
@@ -34,7 +39,8 @@ def check(config: ConfigDict) -> None:
   called = [plugins.short(family) for family in family_names(config)]
   if not called or len(set(called)) < len(called) or 'joint' in called:
     raise ValueError(
-      f"task.families is {config.task.families!r}; allowed are some of {', '.join(FAMILIES)}, or one's own as 'module:name', with names that differ and none of them 'joint'"
+      f'task.families is {config.task.families!r}; allowed are some of {", ".join(FAMILIES)}, or '
+      "one's own as 'module:name', with names that differ and none of them 'joint'"
     )
   if config.task.own:
     plugins.check('task.own', config.task.own)
@@ -42,7 +48,9 @@ def check(config: ConfigDict) -> None:
     plugins.check('eval.metrics', metric)
   measured = [plugins.short(metric) for metric in names(config.eval.metrics)]
   if len(set(measured)) < len(measured):
-    raise ValueError(f'eval.metrics is {config.eval.metrics!r}; allowed are metrics with names that differ')
+    raise ValueError(
+      f'eval.metrics is {config.eval.metrics!r}; allowed are metrics with names that differ'
+    )
   one_of(config, 'model.head', HEADS)
   one_of(config, 'model.tokens', TOKENS)
   at_least(config, 1, 'task.D', 'task.K', 'model.components', 'eval.posterior_samples')
@@ -59,5 +67,8 @@ def _check_curriculum(config: ConfigDict) -> None:
   for what, size in most.items() if grow.interval else ():
     start = grow[f'{what}_start']
     if not 1 <= start <= size:
-      raise ValueError(f'task.curriculum.{what}_start is {start}; allowed are whole numbers from 1 to {size}, the full size')
+      raise ValueError(
+        f'task.curriculum.{what}_start is {start}; allowed are whole numbers from 1 to {size}, the '
+        'full size'
+      )
     at_least(config, 0, f'task.curriculum.{what}_increment')

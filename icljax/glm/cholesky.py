@@ -1,7 +1,7 @@
 """Cholesky's factor and its triangular systems for many small matrices at once, to be vmapped.
 
-In place of LAPACK, which XLA calls for one matrix after another, and whose threads wait for one another wherever another
-process has a core: an evaluation then takes a hundred times as long.
+In place of LAPACK, which XLA calls for one matrix after another, and whose threads wait for one
+another wherever another process has a core: an evaluation then takes a hundred times as long.
 """
 
 import jax
@@ -29,5 +29,7 @@ def solve_lower(factor: Array, right: Array) -> Array:
 def solve_upper(factor: Array, right: Array) -> Array:
   """x of L' x = right, `[n, ...]`, for the lower factor L."""
   last = factor.shape[0] - 1
-  row = lambda i, x: x.at[last - i].set((right[last - i] - factor[:, last - i] @ x) / factor[last - i, last - i])
+  row = lambda i, x: x.at[last - i].set(
+    (right[last - i] - factor[:, last - i] @ x) / factor[last - i, last - i]
+  )
   return jax.lax.fori_loop(0, factor.shape[0], row, jnp.zeros_like(right))

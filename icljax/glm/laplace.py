@@ -1,7 +1,8 @@
-"""The posterior of a generalized linear model's coefficients: its mode, and weighted samples that give its evidence.
+"""The posterior of a generalized linear model's coefficients: its mode, and weighted samples that
+give its evidence.
 
-Written for one family and one context, of which `mask` says what is seen. Coefficients are beta = scale * w, so that
-eta = clip(x.beta), with prior N(0, scale^2).
+Written for one family and one context, of which `mask` says what is seen. Coefficients are beta =
+scale * w, so that eta = clip(x.beta), with prior N(0, scale^2).
 """
 
 from typing import Protocol
@@ -71,10 +72,12 @@ def _log_prob(family: Family, prior: Prior, eta: Array, y: Array) -> Array:
 
 
 def mode(family: Family, prior: Prior, x: Array, y: Array, mask: Array) -> tuple[Array, Array]:
-  """Maximum a posteriori coefficients `[C, D]` and the Cholesky factor of the precision there `[C*D, C*D]`.
+  """Maximum a posteriori coefficients `[C, D]` and the Cholesky factor of the precision there
+  `[C*D, C*D]`.
 
-  Newton's method on the objective without the clip, beyond which its gradient would vanish. The posterior is
-  log-concave; a step is shortened to `LARGEST_STEP` in eta, which keeps exp(eta) in reach of the next one.
+  Newton's method on the objective without the clip, beyond which its gradient would vanish. The
+  posterior is log-concave; a step is shortened to `LARGEST_STEP` in eta, which keeps exp(eta) in
+  reach of the next one.
 
   Args:
     x, y, mask: inputs `[K, D]`, targets `[K]`, and which pairs are seen `[K]`.
@@ -90,7 +93,12 @@ def mode(family: Family, prior: Prior, x: Array, y: Array, mask: Array) -> tuple
     eta = x @ beta.T
     gradient = (mask[:, None] * slope(eta, y)).T @ x + beta / prior.scale**2
     weights = mask[:, None] * curvature(eta, y).reshape(-1, predictors * predictors)
-    hessian = (weights.T @ outer).reshape(predictors, predictors, dims, dims).swapaxes(1, 2).reshape(size, size)
+    hessian = (
+      (weights.T @ outer)
+      .reshape(predictors, predictors, dims, dims)
+      .swapaxes(1, 2)
+      .reshape(size, size)
+    )
     return gradient, cholesky(hessian + jnp.eye(size) / prior.scale**2)
 
   def newton(_, beta):
@@ -103,16 +111,20 @@ def mode(family: Family, prior: Prior, x: Array, y: Array, mask: Array) -> tuple
   return beta, gradient_and_factor(beta)[1]
 
 
-def sample(family: Family, prior: Prior, x: Array, y: Array, mask: Array, normals: Array) -> Samples:
+def sample(
+  family: Family, prior: Prior, x: Array, y: Array, mask: Array, normals: Array
+) -> Samples:
   """Importance samples from Laplace's approximation, widened (not where it is exact).
 
   Args:
     x, y, mask: inputs `[K, D]`, targets `[K]`, and which pairs are seen `[K]`.
-    normals: standard normals `[S, >= C*D]`, shared by all contexts so that ratios of evidences are smooth.
+    normals: standard normals `[S, >= C*D]`, shared by all contexts so that ratios of evidences are
+      smooth.
   """
   beta, factor = mode(family, prior, x, y, mask)
   size = beta.size
-  widen = 1.0 if family.conjugate else 1 + 0.32 * size ** (-1 / 3)  # near the best for each of 1, 2, 4, 10, 16 coefficients
+  # Near the best for each of 1, 2, 4, 10, 16 coefficients.
+  widen = 1.0 if family.conjugate else 1 + 0.32 * size ** (-1 / 3)
   z = normals[:, :size]
   offsets = widen * z @ solve_upper(factor, jnp.eye(size)).T
   samples = (beta.reshape(1, -1) + offsets).reshape(-1, *beta.shape)

@@ -1,7 +1,9 @@
-"""What can be known about a generalized linear model from k pairs: the references that a model is measured against.
+"""What can be known about a generalized linear model from k pairs: the references that a model is
+measured against.
 
 told the weights       true
-told the family        map (plugs in the posterior mode), plugin (plugs in the mean that the posterior predicts: the best
+told the family        map (plugs in the posterior mode), plugin (plugs in the mean that the
+posterior predicts: the best
                        that one eta can do), bayes_family (the posterior predictive), naive (the mean of the targets so far)
 told neither           bayes (the posterior predictive over all families)
 """
@@ -49,7 +51,12 @@ def prefixes(family: Family, prior: Prior, x: Array, y: Array, normals: Array) -
     samples = posterior.sample(family, prior, x, y, jnp.arange(points) < k, normals)
     x_next = x[jnp.minimum(k, points - 1)]
     expected = samples.expect(family.mean(clip(samples.beta @ x_next)))
-    return samples.log_evidence, samples.effective, clip(samples.mode @ x_next), family.link(expected)
+    return (
+      samples.log_evidence,
+      samples.effective,
+      clip(samples.mode @ x_next),
+      family.link(expected),
+    )
 
   log_evidence, effective, map_eta, plugin_eta = jax.vmap(after)(jnp.arange(points + 1))
   return Prefixes(log_evidence, effective, map_eta[:-1], plugin_eta[:-1])
@@ -77,19 +84,26 @@ class Oracles(struct.PyTreeNode):
   def score(self, episodes: Episode) -> dict[str, Array]:
     """log p(y_k | ...) of every oracle `[B, K]`, in nats, with two facts about the posterior.
 
-    `effective` `[B, K]` is the smaller effective number of samples of the two evidences whose ratio is `bayes_family`;
-    `family_posterior` `[B, K, F]` is the exact probability of each family before y_k is seen.
+    `effective` `[B, K]` is the smaller effective number of samples of the two evidences whose ratio
+    is `bayes_family`; `family_posterior` `[B, K, F]` is the exact probability of each family before
+    y_k is seen.
     """
     return jax.lax.map(self._score, episodes, batch_size=CHUNK)
 
   def _score(self, episode: Episode) -> dict[str, Array]:
-    families = [prefixes(family, self.prior, episode.x, episode.y, self.normals) for family in self.prior.families]
+    families = [
+      prefixes(family, self.prior, episode.x, episode.y, self.normals)
+      for family in self.prior.families
+    ]
     evidence = jnp.stack([family.log_evidence for family in families])  # [F, K+1]
     effective = jnp.stack([family.effective for family in families])[episode.task.family]
     common = evidence + self._impossible(episode.y)
     total = logsumexp(common, axis=0)
     return {
-      **{name: likelihood.log_prob(episode.y) for name, likelihood in self._plugged_in(episode, families).items()},
+      **{
+        name: likelihood.log_prob(episode.y)
+        for name, likelihood in self._plugged_in(episode, families).items()
+      },
       'bayes_family': jnp.diff(evidence[episode.task.family]),
       'bayes': jnp.diff(total),
       'effective': jnp.minimum(effective[:-1], effective[1:]),
@@ -110,16 +124,27 @@ class Oracles(struct.PyTreeNode):
     }
 
   def _impossible(self, y: Array) -> Array:
-    """0 while the first k targets leave a family possible under the common measure of `Mixture`, then -inf: `[F, K+1]`."""
-    parts = [family.likelihood(jnp.zeros((*y.shape, family.predictors)), self.prior.dispersion) for family in self.prior.families]
-    atom = jnp.any(jnp.stack([part.support(y) for part in parts if part.discrete] or [jnp.zeros(y.shape, bool)]), axis=0)
-    density_at_atom = jnp.stack([jnp.zeros(y.shape, bool) if part.discrete else atom for part in parts])
+    """0 while the first k targets leave a family possible under the common measure of `Mixture`,
+    then -inf: `[F, K+1]`.
+    """
+    parts = [
+      family.likelihood(jnp.zeros((*y.shape, family.predictors)), self.prior.dispersion)
+      for family in self.prior.families
+    ]
+    atom = jnp.any(
+      jnp.stack([part.support(y) for part in parts if part.discrete] or [jnp.zeros(y.shape, bool)]),
+      axis=0,
+    )
+    density_at_atom = jnp.stack(
+      [jnp.zeros(y.shape, bool) if part.discrete else atom for part in parts]
+    )
     seen = jnp.cumsum(density_at_atom, axis=1) > 0
     return jnp.where(jnp.pad(seen, ((0, 0), (1, 0))), -jnp.inf, 0.0)
 
 
 class Bayes(Predictor, struct.PyTreeNode):
-  """The posterior predictive over all families, as a mixture over posterior samples: told neither family nor weights.
+  """The posterior predictive over all families, as a mixture over posterior samples: told neither
+  family nor weights.
 
   Its mixture is what can be asked for any target; `score` is more accurate, a ratio of evidences.
   """
@@ -139,7 +164,9 @@ class Bayes(Predictor, struct.PyTreeNode):
     def after(k):
       log_weights, parts = [], []
       for f, family in enumerate(prior.families):
-        samples = posterior.sample(family, prior, x, y, jnp.arange(y.shape[0]) < k, self.oracles.normals)
+        samples = posterior.sample(
+          family, prior, x, y, jnp.arange(y.shape[0]) < k, self.oracles.normals
+        )
         eta = jnp.clip(samples.beta @ x[k], -prior.clip, prior.clip)
         log_weights.append(samples.log_weights + impossible[f, k])
         parts.append(family.likelihood(eta, prior.dispersion))

@@ -50,7 +50,10 @@ def _glm(config: ConfigDict) -> GLM:
 def _one_s_own(config: ConfigDict, glm: GLM) -> FamilyTask:
   made = plugins.find('task.own', config.task.own)(glm) if config.task.own else glm
   if not hasattr(made, 'sample'):
-    raise ValueError(f'task.own is {config.task.own!r}, which makes a {type(made).__name__}; it has to make an icljax.base.Task')
+    raise ValueError(
+      f'task.own is {config.task.own!r}, which makes a {type(made).__name__}; it has to make an '
+      'icljax.base.Task'
+    )
   return made
 
 
@@ -59,7 +62,8 @@ def _family(config: ConfigDict, name: str) -> Family:
     found = plugins.find('task.families', name)
     if not isinstance(found, Family):
       raise ValueError(
-        f'task.families is {config.task.families!r}; {name} is no icljax.families.Family but a {type(found).__name__}'
+        f'task.families is {config.task.families!r}; {name} is no icljax.families.Family but a '
+        f'{type(found).__name__}'
       )
     return dataclasses.replace(found, name=plugins.short(name))
   return families(config.task.classes)[name]
@@ -69,12 +73,19 @@ def _curriculum(config: ConfigDict) -> Curriculum | None:
   grow = config.task.curriculum
   if not grow.interval:
     return None
-  ramp = lambda start, increment: Ramp(jnp.int32(start), jnp.int32(increment), jnp.int32(grow.interval))
-  return Curriculum(dims=ramp(grow.dims_start, grow.dims_increment), points=ramp(grow.points_start, grow.points_increment))
+  ramp = lambda start, increment: Ramp(
+    jnp.int32(start), jnp.int32(increment), jnp.int32(grow.interval)
+  )
+  return Curriculum(
+    dims=ramp(grow.dims_start, grow.dims_increment),
+    points=ramp(grow.points_start, grow.points_increment),
+  )
 
 
 def eval_task(config: ConfigDict, mode: str) -> FamilyTask:
-  """The task of an eval mode: that of training, or one family of it or of another, at `eval.scale` and `eval.r`."""
+  """The task of an eval mode: that of training, or one family of it or of another, at `eval.scale`
+  and `eval.r`.
+  """
   trained = _glm(config)
   family = '' if mode == 'eval_joint' else mode.removeprefix('eval').removeprefix('_')
   scale, r = config.eval.scale or config.task.scale, config.eval.r or config.task.r
@@ -82,7 +93,8 @@ def eval_task(config: ConfigDict, mode: str) -> FamilyTask:
   shifted = trained.replace(scale=jnp.float32(scale), dispersion=dispersion, curriculum=None)
   ours = {plugins.short(name): i for i, name in enumerate(family_names(config))}
   if family in ours and len(ours) > 1:
-    shifted = shifted.replace(only=jnp.int32(ours[family]))  # one family, of which `bayes` is not told, as the model
+    # One family, of which `bayes` is not told, as the model.
+    shifted = shifted.replace(only=jnp.int32(ours[family]))
   elif family and family not in ours:
     shifted = shifted.replace(families=(_family(config, family),))
   return _one_s_own(config, shifted)
@@ -95,7 +107,9 @@ def normals(config: ConfigDict, prior: FamilyTask) -> jax.Array:
 
 def metrics(config: ConfigDict) -> dict[str, Callable]:
   """One's own metrics by name, see `evaluation.glm.model_scores`."""
-  return {plugins.short(name): plugins.find('eval.metrics', name) for name in names(config.eval.metrics)}
+  return {
+    plugins.short(name): plugins.find('eval.metrics', name) for name in names(config.eval.metrics)
+  }
 
 
 def model(config: ConfigDict) -> InContextModel:
@@ -117,14 +131,20 @@ def model(config: ConfigDict) -> InContextModel:
 
 
 def predictor(
-  network: InContextModel, trained: FamilyTask, params: Any, model_state: None = None, data: None = None
+  network: InContextModel,
+  trained: FamilyTask,
+  params: Any,
+  model_state: None = None,
+  data: None = None,
 ) -> ModelPredictor:
   """The model with parameters."""
   del model_state, data
   return ModelPredictor(params, trained.dispersion, network)
 
 
-def start(network: InContextModel, trained: FamilyTask, key: jax.Array, config: ConfigDict) -> tuple[Any, None]:
+def start(
+  network: InContextModel, trained: FamilyTask, key: jax.Array, config: ConfigDict
+) -> tuple[Any, None]:
   """Parameters before the first step, and no model state."""
   del config
   episodes = jax.vmap(trained.sample)(jax.random.split(jax.random.key(0), 1))
@@ -132,7 +152,8 @@ def start(network: InContextModel, trained: FamilyTask, key: jax.Array, config: 
 
 
 def warm_start_of(config: ConfigDict, source: ConfigDict) -> tuple[int, bool]:
-  """What `warm_start` needs to know of a config and the one it starts from: components, and whether their families are the same.
+  """What `warm_start` needs to know of a config and the one it starts from: components, and whether
+  their families are the same.
 
   Raises:
     ValueError: if the same parameters would mean something else.

@@ -1,7 +1,9 @@
-"""Generalized linear models: the family, the weights and the inputs of an episode are drawn, then its responses.
+"""Generalized linear models: the family, the weights and the inputs of an episode are drawn, then
+its responses.
 
-w ~ N(0, I) `[C, D]`, x ~ N(0, I) `[K, D]`, eta = clip(scale * w.x, -clip, clip), y ~ family(eta), no intercept. With
-several families the episode's one is drawn uniformly and nothing in x or y's encoding names it.
+w ~ N(0, I) `[C, D]`, x ~ N(0, I) `[K, D]`, eta = clip(scale * w.x, -clip, clip), y ~ family(eta),
+no intercept. With several families the episode's one is drawn uniformly and nothing in x or y's
+encoding names it.
 """
 
 import jax
@@ -32,7 +34,9 @@ class Ramp(struct.PyTreeNode):
 
 
 class Curriculum(struct.PyTreeNode):
-  """Growing episodes (Garg et al. 2022, appendix A.2): how many dimensions and pairs are in use; masks, not shapes."""
+  """Growing episodes (Garg et al. 2022, appendix A.2): how many dimensions and pairs are in use;
+  masks, not shapes.
+  """
 
   dims: Ramp
   points: Ramp
@@ -48,9 +52,11 @@ class GLM(struct.PyTreeNode):
     families: what an episode's family is drawn from.
     dims: D, number of inputs.
     points: K, pairs in an episode.
-    only: the index of the one family that episodes are of, though any is possible to who does not know; None for all.
+    only: the index of the one family that episodes are of, though any is possible to who does not
+      know; None for all.
     curriculum: how dimensions and pairs grow in training, or None.
-    active_dims, active_points: how many are in use; None for all. The other inputs are 0, the other pairs have no weight.
+    active_dims, active_points: how many are in use; None for all. The other inputs are 0, the other
+      pairs have no weight.
   """
 
   scale: Array
@@ -76,7 +82,9 @@ class GLM(struct.PyTreeNode):
     """The training step from which on all dimensions and pairs are in use."""
     if self.curriculum is None:
       return jnp.int32(0)
-    return jnp.maximum(self.curriculum.dims.full_at(self.dims), self.curriculum.points.full_at(self.points))
+    return jnp.maximum(
+      self.curriculum.dims.full_at(self.dims), self.curriculum.points.full_at(self.points)
+    )
 
   @property
   def predictors(self) -> int:
@@ -91,7 +99,9 @@ class GLM(struct.PyTreeNode):
     """One episode of `points` pairs. The key is consumed."""
     family_key, w_key, x_key, y_key = jax.random.split(key, 4)
     truth = GLMTruth(
-      family=jax.random.randint(family_key, (), 0, len(self.families)) if self.only is None else self.only,
+      family=jax.random.randint(family_key, (), 0, len(self.families))
+      if self.only is None
+      else self.only,
       w=jax.random.normal(w_key, (self.predictors, self.dims)),
       glm=self,
     )
@@ -105,7 +115,9 @@ class GLM(struct.PyTreeNode):
 
 
 class GLMTruth(struct.PyTreeNode):
-  """What generated an episode: the index of its family, its weights `[C, D]`, and the task it was drawn from."""
+  """What generated an episode: the index of its family, its weights `[C, D]`, and the task it was
+  drawn from.
+  """
 
   family: Array
   w: Array
@@ -121,5 +133,9 @@ class GLMTruth(struct.PyTreeNode):
     if len(families) == 1:
       return families[0].likelihood(eta, dispersion)
     log_weights = jnp.where(jnp.arange(len(families)) == self.family, 0.0, -jnp.inf)
-    parts = tuple(family.likelihood(eta[..., None, : family.predictors], dispersion) for family in families)
-    return Mixture(jnp.broadcast_to(log_weights[:, None], (*eta.shape[:-1], len(families), 1)), parts)
+    parts = tuple(
+      family.likelihood(eta[..., None, : family.predictors], dispersion) for family in families
+    )
+    return Mixture(
+      jnp.broadcast_to(log_weights[:, None], (*eta.shape[:-1], len(families), 1)), parts
+    )

@@ -27,15 +27,24 @@ class TrainedPredictor(Trained):
     names = ', '.join(family.name for family in self.task.families)
     return f'TrainedPredictor({str(self.path)!r}, step={self.step}, D={self.task.dims}, K={self.task.points}, families={names})'
 
-  def at(self, x_context: ArrayLike, y_context: ArrayLike, x_query: ArrayLike, task: Any = None, family: str = '') -> Likelihood:
-    """The predictive distribution at queries `[Q, D]` after a context of k pairs, `[k, D]` and `[k]`, k < K: `[Q]`.
+  def at(
+    self,
+    x_context: ArrayLike,
+    y_context: ArrayLike,
+    x_query: ArrayLike,
+    task: Any = None,
+    family: str = '',
+  ) -> Likelihood:
+    """The predictive distribution at queries `[Q, D]` after a context of k pairs, `[k, D]` and
+    `[k]`, k < K: `[Q]`.
 
     Args:
       task: not needed by a model.
       family: which family an `eta` model is to answer for; needed if it was trained on several.
 
     Raises:
-      ValueError: for wrong shapes, numbers that are not finite, a context that is too long, or a family that is missing.
+      ValueError: for wrong shapes, numbers that are not finite, a context that is too long, or a
+        family that is missing.
     """
     truth = self._truth(family)
     return self.answers(x_context, y_context, x_query).given(truth)
@@ -44,10 +53,20 @@ class TrainedPredictor(Trained):
     """What completes the answer of an `eta` model."""
     names = [member.name for member in self.task.families]
     if self.config.model.head != 'eta' and family:
-      raise ValueError(f'family is {family!r}; a {self.config.model.head} model is not told the family: leave it out')
+      raise ValueError(
+        f'family is {family!r}; a {self.config.model.head} model is not told the family: leave it '
+        'out'
+      )
     if self.config.model.head == 'eta' and len(names) > 1 and family not in names:
-      raise ValueError(f'family is {family!r}; this model gives a linear predictor for one of {", ".join(names)}: say which')
+      raise ValueError(
+        f'family is {family!r}; this model gives a linear predictor for one of {", ".join(names)}: '
+        'say which'
+      )
     if family and family not in names:
       raise ValueError(f'family is {family!r}; this model was trained on {", ".join(names)}')
     index = names.index(family) if family else 0
-    return GLMTruth(family=jnp.int32(index), w=jnp.zeros((self.task.predictors, self.task.dims)), glm=cast(GLM, self.task))
+    return GLMTruth(
+      family=jnp.int32(index),
+      w=jnp.zeros((self.task.predictors, self.task.dims)),
+      glm=cast(GLM, self.task),
+    )

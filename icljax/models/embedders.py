@@ -1,4 +1,6 @@
-"""From the items of sequences, `[N, ...]`, to embeddings `[N, E]`; see also `resnet`. All take (items, training, axis)."""
+"""From the items of sequences, `[N, ...]`, to embeddings `[N, E]`; see also `resnet`. All take
+(items, training, axis).
+"""
 
 import flax.linen as nn
 from jax import Array
@@ -12,7 +14,9 @@ class Linear(nn.Module):
 
   @nn.compact
   def __call__(self, items: Array, training: bool = False, axis: str | None = None) -> Array:
-    return nn.Dense(self.width, precision=self.precision, name='linear')(items.reshape(len(items), -1))
+    return nn.Dense(self.width, precision=self.precision, name='linear')(
+      items.reshape(len(items), -1)
+    )
 
 
 class Lookup(nn.Module):
@@ -23,4 +27,6 @@ class Lookup(nn.Module):
 
   @nn.compact
   def __call__(self, items: Array, training: bool = False, axis: str | None = None) -> Array:
-    return nn.Embed(self.symbols, self.width, embedding_init=nn.initializers.truncated_normal(0.02), name='table')(items)
+    return nn.Embed(
+      self.symbols, self.width, embedding_init=nn.initializers.truncated_normal(0.02), name='table'
+    )(items)

@@ -1,4 +1,6 @@
-"""Read-outs: from a hidden state per position, flat as `[B*K, E]`, to the predictive distribution of its target."""
+"""Read-outs: from a hidden state per position, flat as `[B*K, E]`, to the predictive distribution
+of its target.
+"""
 
 from collections.abc import Sequence
 
@@ -18,7 +20,9 @@ def bounded(eta: Array) -> Array:
 
 
 class EtaHead(nn.Module):
-  """C linear predictors per position; the family is told when the output is scored, not to the model."""
+  """C linear predictors per position; the family is told when the output is scored, not to the
+  model.
+  """
 
   families: Sequence[Family]
   precision: str | None = None
@@ -40,11 +44,14 @@ class MixtureHead(nn.Module):
   @nn.compact
   def __call__(self, hidden: Array, dispersion: Dispersion) -> Mixture:
     logits, parts = [], []
-    for family in self.families:  # a layer of its own for each, so that a model of more families can start from this one
+    # A layer of its own for each, so that a model of more families can start from this one.
+    for family in self.families:
       features = self.components * (1 + family.predictors)
       outputs = nn.Dense(features, precision=self.precision, name=family.name)(hidden)
       logits.append(outputs[:, : self.components])
       eta = bounded(outputs[:, self.components :]).reshape(-1, self.components, family.predictors)
       parts.append(family.likelihood(eta, dispersion))
-    log_weights = jax.nn.log_softmax(jnp.concatenate(logits, axis=1)).reshape(-1, len(self.families), self.components)
+    log_weights = jax.nn.log_softmax(jnp.concatenate(logits, axis=1)).reshape(
+      -1, len(self.families), self.components
+    )
     return Mixture(log_weights, tuple(parts))

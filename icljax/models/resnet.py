@@ -1,4 +1,6 @@
-"""A small ResNet v1 with bottlenecks: images `[N, side, side]` to embeddings `[N, 64]` (He et al. 2016; sizes of Chan et al. 2022)."""
+"""A small ResNet v1 with bottlenecks: images `[N, side, side]` to embeddings `[N, 64]` (He et al.
+2016; sizes of Chan et al. 2022).
+"""
 
 from collections.abc import Sequence
 
@@ -12,14 +14,21 @@ DECAY, EPSILON = 0.9, 1e-5
 
 
 class Norm(nn.Module):
-  """Batch norm over all devices: in training by the statistics of the whole batch, else by their running averages."""
+  """Batch norm over all devices: in training by the statistics of the whole batch, else by their
+  running averages.
+  """
 
   scale_init: nn.initializers.Initializer = nn.initializers.ones
 
   @nn.compact
   def __call__(self, x: Array, training: bool, axis: str | None) -> Array:
     return nn.BatchNorm(
-      use_running_average=not training, momentum=DECAY, epsilon=EPSILON, scale_init=self.scale_init, axis_name=axis, name='norm'
+      use_running_average=not training,
+      momentum=DECAY,
+      epsilon=EPSILON,
+      scale_init=self.scale_init,
+      axis_name=axis,
+      name='norm',
     )(x.astype(jnp.float32))
 
 
@@ -48,10 +57,14 @@ class Bottleneck(nn.Module):
 
     inner, shortcut = self.channels // 4, x
     if self.projects:
-      shortcut = Norm(name='norm_shortcut')(convolved(x, self.channels, 1, self.stride, 'shortcut'), training, axis)
+      shortcut = Norm(name='norm_shortcut')(
+        convolved(x, self.channels, 1, self.stride, 'shortcut'), training, axis
+      )
     x = nn.relu(Norm(name='norm_0')(convolved(x, inner, 1, 1, 'conv_0'), training, axis))
     x = nn.relu(Norm(name='norm_1')(convolved(x, inner, 3, self.stride, 'conv_1'), training, axis))
-    x = Norm(nn.initializers.zeros, name='norm_2')(convolved(x, self.channels, 1, 1, 'conv_2'), training, axis)
+    x = Norm(nn.initializers.zeros, name='norm_2')(
+      convolved(x, self.channels, 1, 1, 'conv_2'), training, axis
+    )
     return nn.relu(x + shortcut)
 
 
@@ -83,10 +96,14 @@ class ResNet(nn.Module):
       name='stem',
     )
     x = stem(images[..., None])
-    x = nn.max_pool(nn.relu(Norm(name='norm_stem')(x, training, axis)), (3, 3), (2, 2), padding='SAME')
+    x = nn.max_pool(
+      nn.relu(Norm(name='norm_stem')(x, training, axis)), (3, 3), (2, 2), padding='SAME'
+    )
     for group, (channels, stride) in enumerate(zip(self.channels, self.strides)):
       for block in range(self.blocks):
         first = block == 0
-        layer = Bottleneck(channels, stride if first else 1, first, self.precision, name=f'group_{group}_{block}')
+        layer = Bottleneck(
+          channels, stride if first else 1, first, self.precision, name=f'group_{group}_{block}'
+        )
         x = layer(x, training, axis)
     return x.mean((1, 2))

@@ -10,7 +10,9 @@ from icljax.models.transformer import dtype_of
 
 
 class Recurrent(nn.Module):
-  """`layers` recurrent layers of the input's width, one on top of the other, each from a state of zeros."""
+  """`layers` recurrent layers of the input's width, one on top of the other, each from a state of
+  zeros.
+  """
 
   layers: int
   heads: int  # they have none

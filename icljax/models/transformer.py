@@ -1,8 +1,9 @@
 """A pre-norm GPT-2 style transformer, `[B, T, E] -> [B, T, E]`.
 
-Tokens stay flat, `[B*T, E]`, from layer to layer and are unfolded only around attention: the gradient of a dense layer on
-`[B, T, E]` takes XLA's CPU backend three times as long. Heads stand before time and the mask is added for the same reason.
-At precision 'bfloat16' matrix products are; the stream, norms and softmax stay float32, as do the parameters.
+Tokens stay flat, `[B*T, E]`, from layer to layer and are unfolded only around attention: the
+gradient of a dense layer on `[B, T, E]` takes XLA's CPU backend three times as long. Heads stand
+before time and the mask is added for the same reason. At precision 'bfloat16' matrix products are;
+the stream, norms and softmax stay float32, as do the parameters.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,10 @@ POSITIONS = ('learned', 'sinusoidal', 'rotary')
 FAN_IN = nn.initializers.variance_scaling(1.0, 'fan_in', 'truncated_normal')
 # How kernels start: (layers) -> (those that read the stream, those that write to it).
 INITS: dict[str, Callable[[int], tuple[Any, Any]]] = {
-  'gpt2': lambda layers: (nn.initializers.normal(0.02), nn.initializers.normal(0.02 / (2 * layers) ** 0.5)),
+  'gpt2': lambda layers: (
+    nn.initializers.normal(0.02),
+    nn.initializers.normal(0.02 / (2 * layers) ** 0.5),
+  ),
   'fan_in': lambda layers: (FAN_IN, FAN_IN),
 }
 
@@ -31,7 +35,9 @@ def dtype_of(precision: str | None) -> Any:
 
 
 def rotated(x: Array) -> Array:
-  """Queries or keys `[..., T, E]` with each pair (i, i + E/2) turned by its position's angle (Su et al. 2021, eq. 34)."""
+  """Queries or keys `[..., T, E]` with each pair (i, i + E/2) turned by its position's angle (Su et
+  al. 2021, eq. 34).
+  """
   half = x.shape[-1] // 2
   angles = jnp.arange(x.shape[-2])[:, None] * ROTARY_BASE ** (-jnp.arange(half) / half)[None]
   cos, sin = (jnp.expand_dims(turn(angles), range(x.ndim - 2)) for turn in (jnp.cos, jnp.sin))
@@ -40,13 +46,17 @@ def rotated(x: Array) -> Array:
 
 
 def sinusoids(length: int, width: int) -> Array:
-  """`[length, width]`: sines, then cosines, of positions at frequencies 30^(-2i/width) (as in the code of Chan et al. 2022)."""
+  """`[length, width]`: sines, then cosines, of positions at frequencies 30^(-2i/width) (as in the
+  code of Chan et al. 2022).
+  """
   angles = jnp.arange(length)[:, None] * SINUSOIDAL_BASE ** (-jnp.arange(0, width, 2) / width)[None]
   return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=1)[:, :width]
 
 
 class Attention(nn.Module):
-  """Causal self-attention over flat tokens `[B*T, E]`. Its `weights` `[B, H, T, T]` can be looked at."""
+  """Causal self-attention over flat tokens `[B*T, E]`. Its `weights` `[B, H, T, T]` can be looked
+  at.
+  """
 
   heads: int
   tokens: int
@@ -58,7 +68,9 @@ class Attention(nn.Module):
   def __call__(self, x: Array) -> Array:
     width = x.shape[-1]
     dtype = dtype_of(self.precision)
-    qkv = nn.Dense(3 * width, kernel_init=self.kernel_init, dtype=dtype, precision=self.precision, name='qkv')(x)
+    qkv = nn.Dense(
+      3 * width, kernel_init=self.kernel_init, dtype=dtype, precision=self.precision, name='qkv'
+    )(x)
     qkv = qkv.reshape(-1, self.tokens, 3, self.heads, width // self.heads)
     q, k, v = jnp.moveaxis(qkv, (2, 3), (0, 2))  # three of [B, H, T, E/H]
     if self.rotary:
@@ -72,7 +84,8 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-  """Attention and, with `mlp`, an MLP, each read through a layer norm and added to the stream `[B*T, E]`.
+  """Attention and, with `mlp`, an MLP, each read through a layer norm and added to the stream
+  `[B*T, E]`.
 
   Attributes:
     inits: of kernels that read the stream, and of those that write to it.
@@ -89,11 +102,15 @@ class Block(nn.Module):
   def __call__(self, x: Array) -> Array:
     width, (reads, writes) = x.shape[-1], self.inits
     dense = lambda features, init, name: nn.Dense(
-      features, kernel_init=init, dtype=dtype_of(self.precision), precision=self.precision, name=name
+      features,
+      kernel_init=init,
+      dtype=dtype_of(self.precision),
+      precision=self.precision,
+      name=name,
     )
-    attended = Attention(self.heads, self.tokens, reads, self.rotary, self.precision, name='attention')(
-      nn.LayerNorm(epsilon=1e-5, name='norm_attention')(x)
-    )
+    attended = Attention(
+      self.heads, self.tokens, reads, self.rotary, self.precision, name='attention'
+    )(nn.LayerNorm(epsilon=1e-5, name='norm_attention')(x))
     x = x + dense(width, writes, 'attention_out')(attended)
     if not self.mlp:
       return x
@@ -107,8 +124,8 @@ class Transformer(nn.Module):
   Attributes:
     positions: 'learned', N(0, .02^2); 'sinusoidal'; or 'rotary', which turns queries and keys.
     mlp: whether blocks have one; without, it is attention only.
-    start: 'gpt2', N(0, .02^2) and smaller by sqrt(2 * layers) where the stream is written; or 'fan_in', truncated normals of
-      variance 1 / inputs.
+    start: 'gpt2', N(0, .02^2) and smaller by sqrt(2 * layers) where the stream is written; or
+      'fan_in', truncated normals of variance 1 / inputs.
   """
 
   layers: int
@@ -123,11 +140,15 @@ class Transformer(nn.Module):
   def __call__(self, tokens: Array) -> Array:
     batch, length, width = tokens.shape
     if self.positions == 'learned':
-      tokens += self.param('positions', nn.initializers.normal(0.02), (self.length, width))[None, :length]
+      tokens += self.param('positions', nn.initializers.normal(0.02), (self.length, width))[
+        None, :length
+      ]
     elif self.positions == 'sinusoidal':
       tokens += sinusoids(length, width)[None]
     x = tokens.reshape(batch * length, width)
     inits, rotary = INITS[self.start](self.layers), self.positions == 'rotary'
     for layer in range(self.layers):
-      x = Block(self.heads, length, inits, rotary, self.mlp, self.precision, name=f'block_{layer}')(x)
+      x = Block(self.heads, length, inits, rotary, self.mlp, self.precision, name=f'block_{layer}')(
+        x
+      )
     return nn.LayerNorm(epsilon=1e-5, name='norm')(x).reshape(batch, length, width)

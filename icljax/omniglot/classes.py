@@ -1,8 +1,10 @@
-"""Which classes there are: common, rare and held out, how often each is drawn, and drawing them on the device.
+"""Which classes there are: common, rare and held out, how often each is drawn, and drawing them on
+the device.
 
-Classes are called by their position in the pool, `[P]`: first the rare ones, then the common ones, then the held-out ones. The
-order of classes is a permutation of its own seed, the same for all runs; held-out classes are its last ones, so that they
-stay what they are when the numbers of the others change.
+Classes are called by their position in the pool, `[P]`: first the rare ones, then the common ones,
+then the held-out ones. The order of classes is a permutation of its own seed, the same for all
+runs; held-out classes are its last ones, so that they stay what they are when the numbers of the
+others change.
 """
 
 import jax
@@ -11,7 +13,8 @@ import numpy as np
 from flax import struct
 from jax import Array
 
-KINDS = ('rare', 'common', 'zipfian', 'holdout')  # what a class may be drawn from: rows of `Pool.masses`
+# What a class may be drawn from: rows of `Pool.masses`.
+KINDS = ('rare', 'common', 'zipfian', 'holdout')
 
 
 class Pool(struct.PyTreeNode):
@@ -21,7 +24,8 @@ class Pool(struct.PyTreeNode):
     ids: the class of each position, `[P]`.
     exponent: alpha of the Zipf law over rare and common classes.
     rare, common, holdout: how many there are.
-    zipf_slices: whether rare and common classes are drawn by their part of the Zipf law, instead of uniformly.
+    zipf_slices: whether rare and common classes are drawn by their part of the Zipf law, instead of
+      uniformly.
   """
 
   ids: Array
@@ -35,11 +39,14 @@ class Pool(struct.PyTreeNode):
   def masses(self) -> Array:
     """How likely each position is, up to a factor, by kind: `[4, P]`, in the order of `KINDS`.
 
-    Of n rare and common classes, that at position i has Zipf weight 1 / (n - i)^alpha: the first is the rarest.
+    Of n rare and common classes, that at position i has Zipf weight 1 / (n - i)^alpha: the first is
+    the rarest.
     """
     position = jnp.arange(self.rare + self.common + self.holdout)
     seen = position < self.rare + self.common
-    zipf = jnp.where(seen, jnp.maximum(self.rare + self.common - position, 1) ** -self.exponent, 0.0)
+    zipf = jnp.where(
+      seen, jnp.maximum(self.rare + self.common - position, 1) ** -self.exponent, 0.0
+    )
     flat = zipf if self.zipf_slices else seen.astype(jnp.float32)
     is_rare = position < self.rare
     return jnp.stack([flat * is_rare, flat * (seen & ~is_rare), zipf, (~seen).astype(jnp.float32)])
@@ -72,7 +79,9 @@ class Table(struct.PyTreeNode):
     ends = jnp.zeros(mass.shape, jnp.int32), jnp.full(mass.shape, size - 1)
     return jax.lax.fori_loop(0, max(1, (size - 1).bit_length()), halve, ends)[0]
 
-  def draw(self, key: Array, kind: Array, without: Array | None = None, shape: tuple[int, ...] = ()) -> Array:
+  def draw(
+    self, key: Array, kind: Array, without: Array | None = None, shape: tuple[int, ...] = ()
+  ) -> Array:
     """Independent positions of a kind, `shape`. The key is consumed.
 
     Args:
@@ -84,9 +93,11 @@ class Table(struct.PyTreeNode):
       return self._clipped(kind, uniform * self.cumulative[kind, -1])
     without = jnp.sort(without)
     begins, ends = jax.vmap(lambda position: self._interval(kind, position))(without)
-    ends = jnp.where(jnp.append(False, without[1:] == without[:-1]), begins, ends)  # what comes again is left out already
+    # What comes again is left out already.
+    ends = jnp.where(jnp.append(False, without[1:] == without[:-1]), begins, ends)
     mass = uniform * (self.cumulative[kind, -1] - (ends - begins).sum())
-    for begin, end in zip(begins, ends):  # the intervals that are left out are jumped over, from left to right
+    # The intervals that are left out are jumped over, from left to right.
+    for begin, end in zip(begins, ends):
       mass = jnp.where(mass >= begin, mass + (end - begin), mass)
     return self._clipped(kind, mass)
 
@@ -94,7 +105,9 @@ class Table(struct.PyTreeNode):
     """`_invert`, where rounding has not carried the mass beyond the last position that has any."""
     return self._invert(kind, jnp.minimum(mass, jnp.nextafter(self.cumulative[kind, -1], 0.0)))
 
-  def draw_distinct(self, key: Array, kind: Array, count: int, without: Array | None = None) -> Array:
+  def draw_distinct(
+    self, key: Array, kind: Array, count: int, without: Array | None = None
+  ) -> Array:
     """Positions `[count]` of a kind, one after another without those before. The key is consumed."""
     chosen = jnp.zeros(0, jnp.int32) if without is None else without
     before = chosen.size
@@ -104,26 +117,41 @@ class Table(struct.PyTreeNode):
 
 
 def ordered_classes(classes: int, seed: int, block: int = 1) -> np.ndarray:
-  """The order of classes `[N]`: a permutation in which blocks of `block` ids stay together, in their order.
+  """The order of classes `[N]`: a permutation in which blocks of `block` ids stay together, in
+  their order.
 
   Raises:
     ValueError: if the blocks do not divide the classes.
   """
   if classes % block:
-    raise ValueError(f'data.generator_config.preserve_ordering_every_n is {block}, which does not divide the {classes} classes')
+    raise ValueError(
+      f'data.generator_config.preserve_ordering_every_n is {block}, which does not divide the '
+      f'{classes} classes'
+    )
   blocks = np.random.default_rng(seed).permutation(classes // block)
   return (blocks[:, None] * block + np.arange(block)).reshape(-1)
 
 
-def pool(order: np.ndarray, exponent: float, rare: int, common: int, holdout: int, zipf_slices: bool = False) -> Pool:
-  """The pool of a class order `[N]`: rare and common classes from its start, held-out ones from its end.
+def pool(
+  order: np.ndarray,
+  exponent: float,
+  rare: int,
+  common: int,
+  holdout: int,
+  zipf_slices: bool = False,
+) -> Pool:
+  """The pool of a class order `[N]`: rare and common classes from its start, held-out ones from its
+  end.
 
   Raises:
     ValueError: if there are not so many classes.
   """
   if rare + common + holdout > len(order) or min(rare, common, holdout) < 0:
     raise ValueError(
-      f'data.generator_config asks for {rare} rare, {common} common and {holdout} held-out classes; there are {len(order)} in all'
+      f'data.generator_config asks for {rare} rare, {common} common and {holdout} held-out '
+      f'classes; there are {len(order)} in all'
     )
   ids = np.concatenate([order[: rare + common], order[len(order) - holdout :]])
-  return Pool(jnp.asarray(ids, jnp.int32), jnp.float32(exponent), rare, common, holdout, zipf_slices)
+  return Pool(
+    jnp.asarray(ids, jnp.int32), jnp.float32(exponent), rare, common, holdout, zipf_slices
+  )

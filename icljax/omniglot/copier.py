@@ -7,9 +7,11 @@ from icljax.base import Episode
 
 
 def copied(episode: Episode, outputs: int) -> Array:
-  """Logits of every label `[C]` by those that items of the query's class have in the context; all the same without any.
+  """Logits of every label `[C]` by those that items of the query's class have in the context; all
+  the same without any.
 
-  It is told which items are of one class, and nothing of what classes are called elsewhere: perfect learning in context.
+  It is told which items are of one class, and nothing of what classes are called elsewhere: perfect
+  learning in context.
   """
   positions, labels = episode.task.positions, episode.y.astype(jnp.int32)
   same = (positions[:-1] == positions[-1]).astype(jnp.float32)

@@ -1,4 +1,6 @@
-"""A model of labelled items: tokens x_0 y_0 x_1 y_1 ... x_{K-1}, and the label of every item predicted where it is read."""
+"""A model of labelled items: tokens x_0 y_0 x_1 y_1 ... x_{K-1}, and the label of every item
+predicted where it is read.
+"""
 
 from typing import Any, cast
 
@@ -13,12 +15,14 @@ from icljax.likelihoods import Categorical
 
 
 class LabelledItems(nn.Module):
-  """(items `[B, K, ...]`, labels `[B, K]`) -> logits `[B, K, C]`; row k depends on items[:k+1] and labels[:k] only.
+  """(items `[B, K, ...]`, labels `[B, K]`) -> logits `[B, K, C]`; row k depends on items[:k+1] and
+  labels[:k] only.
 
   With `last`, only the last row is computed, `[B, 1, C]`.
 
   Attributes:
-    embedder: (items `[N, ...]`, training, axis) -> `[N, E]`; its batch norm, if it has one, is over all devices of the axis.
+    embedder: (items `[N, ...]`, training, axis) -> `[N, E]`; its batch norm, if it has one, is over
+      all devices of the axis.
     sequence: a causal model `[B, T, E] -> [B, T, E]`, T = 2 K - 1.
     width: E.
     labels: C.
@@ -33,14 +37,25 @@ class LabelledItems(nn.Module):
   precision: str | None = None
 
   @nn.compact
-  def __call__(self, items: Array, labels: Array, training: bool = False, axis: str | None = None, last: bool = False) -> Array:
+  def __call__(
+    self,
+    items: Array,
+    labels: Array,
+    training: bool = False,
+    axis: str | None = None,
+    last: bool = False,
+  ) -> Array:
     batch, pairs = labels.shape
     embedded = self.embedder(items.reshape(batch * pairs, *items.shape[2:]), training, axis)
     scale = nn.initializers.truncated_normal(self.label_scale)
-    named = nn.Embed(self.labels, self.width, embedding_init=scale, name='label')(labels.reshape(-1).astype(jnp.int32))
+    named = nn.Embed(self.labels, self.width, embedding_init=scale, name='label')(
+      labels.reshape(-1).astype(jnp.int32)
+    )
     tokens = jnp.stack([embedded, named], axis=1).reshape(batch, 2 * pairs, self.width)[:, :-1]
     hidden = self.sequence(tokens)[:, -1 if last else 0 :: 2].reshape(-1, self.width)
-    return nn.Dense(self.labels, precision=self.precision, name='head')(hidden).reshape(batch, -1, self.labels)
+    return nn.Dense(self.labels, precision=self.precision, name='head')(hidden).reshape(
+      batch, -1, self.labels
+    )
 
 
 class LabelPredictor(Predictor, struct.PyTreeNode):
@@ -58,7 +73,9 @@ class LabelPredictor(Predictor, struct.PyTreeNode):
   model: LabelledItems = struct.field(pytree_node=False)
 
   def _logits(self, items: Array, labels: Array, **options: Any) -> Any:
-    return self.model.apply({'params': self.params, **(self.model_state or {})}, items, labels, **options)
+    return self.model.apply(
+      {'params': self.params, **(self.model_state or {})}, items, labels, **options
+    )
 
   def at_query(self, episodes: Episode) -> Categorical:
     """The predictive distribution of the last label, `[B]`."""
@@ -69,15 +86,25 @@ class LabelPredictor(Predictor, struct.PyTreeNode):
     return Categorical(self._logits(self.task.render(self.data, episodes.x), episodes.y))
 
   def training_scores(self, episodes: Episode, axis: str | None) -> tuple[Array, Array, Any]:
-    """As `Predictor.training_scores`; where only the query counts, only it is scored, and the other rows are 0."""
+    """As `Predictor.training_scores`; where only the query counts, only it is scored, and the other
+    rows are 0.
+    """
     items, last = self.task.render(self.data, episodes.x), self.task.interim is None
-    logits, state = self._logits(items, episodes.y, training=True, axis=axis, last=last, mutable=list(self.model_state or {}))
+    logits, state = self._logits(
+      items, episodes.y, training=True, axis=axis, last=last, mutable=list(self.model_state or {})
+    )
     if not last:
       return score(Categorical(logits), episodes), jnp.float32(0), state or None
-    scores = jnp.zeros_like(episodes.y).at[:, -1].set(Categorical(logits[:, 0]).log_prob(episodes.y[:, -1]))
+    scores = (
+      jnp.zeros_like(episodes.y)
+      .at[:, -1]
+      .set(Categorical(logits[:, 0]).log_prob(episodes.y[:, -1]))
+    )
     return scores, jnp.float32(0), state or None
 
   def activations(self, x: Array, y: Array) -> dict[str, Array]:
-    """What every module gives by path, and what it keeps to be looked at, for items `[B, K, ...]`; flat tokens as `[B, T, E]`."""
+    """What every module gives by path, and what it keeps to be looked at, for items `[B, K, ...]`;
+    flat tokens as `[B, T, E]`.
+    """
     _, kept = self._logits(x, y, capture_intermediates=True, mutable=['intermediates'])
     return by_name(cast(Any, kept)['intermediates'], len(x))

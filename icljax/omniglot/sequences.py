@@ -1,7 +1,9 @@
-"""Sequences of drawings and labels, the query last (Chan et al. 2022): pure functions of a key, in indices of drawings.
+"""Sequences of drawings and labels, the query last (Chan et al. 2022): pure functions of a key, in
+indices of drawings.
 
-An item of a sequence is a handle `[3]`, the class id, which of its drawings, and a seed for noise; images are looked up when a
-model reads them. A class that occurs several times in a sequence shows different drawings for as long as there are some.
+An item of a sequence is a handle `[3]`, the class id, which of its drawings, and a seed for noise;
+images are looked up when a model reads them. A class that occurs several times in a sequence shows
+different drawings for as long as there are some.
 """
 
 from typing import Any
@@ -21,7 +23,8 @@ FEWSHOT = {f'fewshot_{name}': kind for kind, name in enumerate(KINDS)}
 NO_SUPPORT = {f'no_support_{name}': kind for kind, name in enumerate(KINDS) if name != 'holdout'}
 SEQUENCES = ('bursty', *NO_SUPPORT, *FEWSHOT, 'mixed', 'random')
 NON_BURSTY = ('zipfian', 'common_uniform', 'common_no_support')
-# Only evaluated: what a model believes of context and weights where they differ, and where only the weights can tell.
+# Only evaluated: what a model believes of context and weights where they differ, and where only the
+# weights can tell.
 PROBES = ('flip', 'iwl_context')
 LABELINGS = ('ordered', 'original', 'unfixed')
 
@@ -55,10 +58,11 @@ class Sequences(struct.PyTreeNode):
     label_sets: labels of a few-shot problem, of whose rows one is drawn, `[R, ways]`.
     noise: standard deviation of what is added to each number of an item; None for nothing.
     kind: one of `SEQUENCES` or `PROBES`.
-    labelings: of rare and of common classes: 'ordered', their position in the pool; 'original', their class id; or 'unfixed',
-      drawn anew for each sequence from one of the `label_sets`, where the classes of a bursty problem have different ones.
-    labels: how many labels each class owns, of which a sequence uses one: more than 1 is polysemy. Only rare classes whose
-      labels are ordered own several.
+    labelings: of rare and of common classes: 'ordered', their position in the pool; 'original',
+      their class id; or 'unfixed', drawn anew for each sequence from one of the `label_sets`, where
+      the classes of a bursty problem have different ones.
+    labels: how many labels each class owns, of which a sequence uses one: more than 1 is polysemy.
+      Only rare classes whose labels are ordered own several.
     points: K, items of a sequence that neither is a few-shot problem alone nor `mixed`.
     shots, ways: of the few-shot problem.
     drawings: J, drawings of a class.
@@ -97,10 +101,22 @@ class Sequences(struct.PyTreeNode):
     class_key, label_key, drawing_key = jax.random.split(key, 3)
     positions, labels = self._items(class_key, label_key, self.pool.table())
     noise_key = jax.random.fold_in(key, 3)  # beside the three of the split, whatever noise there is
-    seeds = jnp.zeros_like(positions) if self.noise is None else jax.random.bits(noise_key, positions.shape).astype(jnp.int32)
-    handles = jnp.stack([self.pool.ids[positions], self._drawings(drawing_key, positions), seeds], axis=-1)
-    weight = jnp.full(labels.shape, 0.0 if self.interim is None else self.interim, jnp.float32).at[-1].set(1.0)
-    return Episode(x=handles, y=labels.astype(jnp.float32), weight=weight, task=SequenceTruth(positions))
+    seeds = (
+      jnp.zeros_like(positions)
+      if self.noise is None
+      else jax.random.bits(noise_key, positions.shape).astype(jnp.int32)
+    )
+    handles = jnp.stack(
+      [self.pool.ids[positions], self._drawings(drawing_key, positions), seeds], axis=-1
+    )
+    weight = (
+      jnp.full(labels.shape, 0.0 if self.interim is None else self.interim, jnp.float32)
+      .at[-1]
+      .set(1.0)
+    )
+    return Episode(
+      x=handles, y=labels.astype(jnp.float32), weight=weight, task=SequenceTruth(positions)
+    )
 
   def allowed(self, labels: Array, outputs: int) -> Array:
     """Which labels an answer may be where it is known what kind of sequence this is, `[outputs]`.
@@ -113,9 +129,11 @@ class Sequences(struct.PyTreeNode):
       return _among(labels, outputs)
     if self.kind in FEWSHOT:
       return self.drawn(outputs)
-    kinds = {'mixed': ('common',), 'no_support_rare': ('rare',), 'no_support_common': ('common',)}.get(
-      self.kind, ('rare', 'common')
-    )
+    kinds = {
+      'mixed': ('common',),
+      'no_support_rare': ('rare',),
+      'no_support_common': ('common',),
+    }.get(self.kind, ('rare', 'common'))
     owned = self.owned(outputs)
     labelings: dict[str, str] = dict(zip(('rare', 'common'), self.labelings))
     masks = [owned[kind] for kind in kinds if kind in owned]
@@ -128,7 +146,9 @@ class Sequences(struct.PyTreeNode):
     return _among(self.label_sets.reshape(-1), outputs)
 
   def owned(self, outputs: int) -> dict[str, Array]:
-    """Which labels rare and common classes keep, `[outputs]` each; without those whose labels are drawn."""
+    """Which labels rare and common classes keep, `[outputs]` each; without those whose labels are
+    drawn.
+    """
     rare, seen = self.pool.rare, self.pool.rare + self.pool.common
     positions: dict[str, Array] = {'rare': jnp.arange(rare), 'common': jnp.arange(rare, seen)}
     return {
@@ -138,7 +158,9 @@ class Sequences(struct.PyTreeNode):
     }
 
   def own_labels(self, positions: Array) -> Array:
-    """The labels that classes keep, `[..., labels]`: `labels` of a rare class, and of others one as many times."""
+    """The labels that classes keep, `[..., labels]`: `labels` of a rare class, and of others one as
+    many times.
+    """
     several = jnp.arange(self.labels).reshape((1,) * positions.ndim + (-1,))
     rare = self.labels * positions[..., None] + several
     common = positions[..., None] + (self.labels - 1) * self.pool.rare + 0 * several
@@ -169,8 +191,12 @@ class Sequences(struct.PyTreeNode):
       positions, problem = self._bursty(key, table)
     return positions, self._labels(label_key, positions, problem)
 
-  def _few_shot(self, key: Array, label_key: Array, table: Table, kind: Array) -> tuple[Array, Array]:
-    """`ways` classes, each `shots` times, and one of them again; labels drawn anew for each sequence."""
+  def _few_shot(
+    self, key: Array, label_key: Array, table: Table, kind: Array
+  ) -> tuple[Array, Array]:
+    """`ways` classes, each `shots` times, and one of them again; labels drawn anew for each
+    sequence.
+    """
     class_key, order_key, query_key = jax.random.split(key, 3)
     classes = self._problem_classes(class_key, table, kind)
     slots = jnp.append(self._order(order_key), jax.random.randint(query_key, (), 0, self.ways))
@@ -179,7 +205,9 @@ class Sequences(struct.PyTreeNode):
   def _order(self, key: Array) -> Array:
     """Which class of a problem stands where in its context, `[shots * ways]`."""
     if self.grouped:
-      return jax.vmap(lambda each: jax.random.permutation(each, self.ways))(jax.random.split(key, self.shots)).reshape(-1)
+      return jax.vmap(lambda each: jax.random.permutation(each, self.ways))(
+        jax.random.split(key, self.shots)
+      ).reshape(-1)
     return jax.random.permutation(key, jnp.tile(jnp.arange(self.ways), self.shots))
 
   def _label_set(self, key: Array) -> Array:
@@ -189,15 +217,21 @@ class Sequences(struct.PyTreeNode):
     return jax.random.permutation(order_key, labels)
 
   def _probe(self, key: Array, label_key: Array, table: Table) -> tuple[Array, Array]:
-    """Sequences like few-shot problems, of classes that are trained on and have their own labels, but for one thing.
+    """Sequences like few-shot problems, of classes that are trained on and have their own labels,
+    but for one thing.
 
-    `flip`: in the context, each class has the label of the next one; the answer is the context's (after Wei et al. 2023).
-    `iwl_context`: the query is of one more class, which does not occur in the context.
+    `flip`: in the context, each class has the label of the next one; the answer is the context's
+    (after Wei et al. 2023). `iwl_context`: the query is of one more class, which does not occur in
+    the context.
     """
     class_key, order_key, query_key = jax.random.split(key, 3)
     classes = table.draw_distinct(class_key, jnp.int32(ZIPFIAN), self.ways + 1)
     slots = self._order(order_key)
-    query = jnp.int32(self.ways) if self.kind == 'iwl_context' else jax.random.randint(query_key, (), 0, self.ways)
+    query = (
+      jnp.int32(self.ways)
+      if self.kind == 'iwl_context'
+      else jax.random.randint(query_key, (), 0, self.ways)
+    )
     slots, own = jnp.append(slots, query), self._labels(label_key, classes)
     shown = jnp.roll(own[:-1], -1) if self.kind == 'flip' else own
     return classes[slots], shown[slots]
@@ -215,8 +249,12 @@ class Sequences(struct.PyTreeNode):
     return jnp.append(context, query)
 
   def _bursty(self, key: Array, table: Table) -> tuple[Array, Array]:
-    """With probability `burstiness.bursty` a few-shot problem among other items, else what `otherwise` says; its classes."""
-    which_key, kinds_key, problem_key, rest_key, order_key, query_key, other_key = jax.random.split(key, 7)
+    """With probability `burstiness.bursty` a few-shot problem among other items, else what
+    `otherwise` says; its classes.
+    """
+    which_key, kinds_key, problem_key, rest_key, order_key, query_key, other_key = jax.random.split(
+      key, 7
+    )
     burst = self.burstiness
     # which kinds the problem's classes and the remaining ones are of
     u = jax.random.uniform(kinds_key)
@@ -228,7 +266,9 @@ class Sequences(struct.PyTreeNode):
       rest = table.draw_distinct(rest_key, rest_kind, count, without=classes)
     else:
       rest = table.draw(rest_key, rest_kind, shape=(count,))
-    context = jax.random.permutation(order_key, jnp.concatenate([jnp.repeat(classes, self.shots), rest]))
+    context = jax.random.permutation(
+      order_key, jnp.concatenate([jnp.repeat(classes, self.shots), rest])
+    )
     bursty = jnp.append(context, classes[jax.random.randint(query_key, (), 0, self.ways)])
     if burst.otherwise == 'common_no_support':
       other = self._without_support(other_key, table, jnp.int32(COMMON))
@@ -238,7 +278,8 @@ class Sequences(struct.PyTreeNode):
     return jnp.where(jax.random.uniform(which_key) < burst.bursty, bursty, other), classes
 
   def _labels(self, key: Array, positions: Array, problem: Array | None = None) -> Array:
-    """The labels of items: those that their classes own, of several one drawn per sequence and class, or unfixed ones.
+    """The labels of items: those that their classes own, of several one drawn per sequence and
+    class, or unfixed ones.
 
     Args:
       problem: classes `[ways]` whose unfixed labels differ from each other.
@@ -258,7 +299,9 @@ class Sequences(struct.PyTreeNode):
     return jnp.where(jnp.where(positions < self.pool.rare, rare, common), unfixed, own)
 
   def _drawings(self, key: Array, positions: Array) -> Array:
-    """Which drawing of its class each item is, `[K]`: a class uses up its drawings before one comes again."""
+    """Which drawing of its class each item is, `[K]`: a class uses up its drawings before one comes
+    again.
+    """
     orders = jnp.argsort(jax.random.uniform(key, (*positions.shape, self.drawings)), axis=-1)
     same = positions[:, None] == positions[None]
     occurrence = jnp.tril(same, k=-1).sum(1)

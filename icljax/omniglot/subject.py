@@ -67,10 +67,13 @@ def _features(path: str) -> np.ndarray:
     ) as arrays:  # by its name numpy leaves a damaged file open
       (found,) = arrays.values()
   except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-    raise ValueError(f'data.features is {path!r}, not a .npz file with one array [C, J, F]: {error}') from error
+    raise ValueError(
+      f'data.features is {path!r}, not a .npz file with one array [C, J, F]: {error}'
+    ) from error
   if found.ndim != 3 or not np.issubdtype(found.dtype, np.floating) or not np.isfinite(found).all():
     raise ValueError(
-      f'data.features is {path!r}, with a {found.dtype} array {list(found.shape)}; allowed are finite numbers [C, J, F]'
+      f'data.features is {path!r}, with a {found.dtype} array {list(found.shape)}; allowed are '
+      'finite numbers [C, J, F]'
     )
   return found.astype(np.float32)
 
@@ -90,7 +93,9 @@ def _classes(config: ConfigDict) -> tuple[int, int]:
   """How many classes there are, and how many drawings of each."""
   if config.data.example_type == 'features':
     return _features(config.data.features).shape[:2]
-  several = config.data.omniglot_config.exemplars == 'all' and config.data.example_type != 'symbolic'
+  several = (
+    config.data.omniglot_config.exemplars == 'all' and config.data.example_type != 'symbolic'
+  )
   return checks.classes(config) or 0, checks.DRAWINGS if several else 1
 
 
@@ -108,7 +113,9 @@ def full_at(config: ConfigDict) -> int:
 def eval_task(config: ConfigDict, mode: str) -> Sequences:
   """The sequences of an eval mode."""
   kind = mode.removeprefix('eval_')
-  return _sequences(config, INDUCTION if kind == 'induction' else kind, held_out=config.eval.labels == 'holdout')
+  return _sequences(
+    config, INDUCTION if kind == 'induction' else kind, held_out=config.eval.labels == 'holdout'
+  )
 
 
 def _sequences(config: ConfigDict, kind: str, held_out: bool = False) -> Sequences:
@@ -150,9 +157,13 @@ def _sequences(config: ConfigDict, kind: str, held_out: bool = False) -> Sequenc
 
 
 def _label_sets(config: ConfigDict, held_out: bool) -> jax.Array:
-  """The sets of labels that few-shot problems have, `[R, ways]`: of all in a random order the first, or the ones held out."""
+  """The sets of labels that few-shot problems have, `[R, ways]`: of all in a random order the
+  first, or the ones held out.
+  """
   seq = config.data.seq_config
-  sets = np.array(list(itertools.combinations(range(max(seq.fs_labels, seq.ways)), seq.ways)), np.int32)
+  sets = np.array(
+    list(itertools.combinations(range(max(seq.fs_labels, seq.ways)), seq.ways)), np.int32
+  )
   sets = sets[np.random.default_rng(config.task.pool_seed).permutation(len(sets))]
   trained = len(sets) - seq.fs_holdout_sets
   return jnp.asarray(sets[trained:] if held_out else sets[:trained])
@@ -166,7 +177,11 @@ def outputs(config: ConfigDict) -> int:
   if 'original' in (rare, common):
     owned = _classes(config)[0]
   elif (rare, common) != ('unfixed', 'unfixed'):
-    owned = polysemy * count.n_rare_classes + count.n_common_classes + (count.n_holdout_classes if polysemy == 1 else 0)
+    owned = (
+      polysemy * count.n_rare_classes
+      + count.n_common_classes
+      + (count.n_holdout_classes if polysemy == 1 else 0)
+    )
   return max(owned, seq.fs_labels, seq.ways)
 
 
@@ -184,7 +199,11 @@ def model(config: ConfigDict) -> LabelledItems:
     'linear': lambda: Linear(width, at_ends(config)),
     'table': lambda: Lookup(width, _classes(config)[0]),
   }[config.model.embedder]()
-  options = {'positions': config.model.positions, 'mlp': config.model.mlp, 'start': config.model.init}
+  options = {
+    'positions': config.model.positions,
+    'mlp': config.model.mlp,
+    'start': config.model.init,
+  }
   return LabelledItems(
     embedder=embedder,
     sequence=sequence_model(config, 2 * items(config) - 1, **options),
@@ -195,16 +214,22 @@ def model(config: ConfigDict) -> LabelledItems:
   )
 
 
-def predictor(network: LabelledItems, trained: Sequences, params: Any, model_state: Any, data: Any) -> LabelPredictor:
+def predictor(
+  network: LabelledItems, trained: Sequences, params: Any, model_state: Any, data: Any
+) -> LabelPredictor:
   """The model with parameters, and the data that it looks handles up in."""
   return LabelPredictor(params, model_state, trained, data, network)
 
 
-def start(network: LabelledItems, trained: Sequences, key: jax.Array, config: ConfigDict) -> tuple[Any, Any]:
+def start(
+  network: LabelledItems, trained: Sequences, key: jax.Array, config: ConfigDict
+) -> tuple[Any, Any]:
   """Parameters and averages of batch norm before the first step."""
   del trained
   shape, points = item(config), items(config)
-  variables = dict(network.init(key, jnp.zeros((1, points, *shape.shape), shape.dtype), jnp.zeros((1, points))))
+  variables = dict(
+    network.init(key, jnp.zeros((1, points, *shape.shape), shape.dtype), jnp.zeros((1, points)))
+  )
   return variables.pop('params'), variables or None
 
 

@@ -31,7 +31,9 @@ def load(run: str | Path, checkpoint: int | str = 'latest') -> Trained:
   if checkpoint not in ('latest', 'best') and not str(checkpoint).isdecimal():
     raise BadInput(f"checkpoint is {checkpoint!r}; allowed are 'latest', 'best' and a step")
   if named and checkpoint != 'latest':
-    raise BadInput(f'{run} is one checkpoint, and checkpoint is {checkpoint!r}; give the run, or leave that out')
+    raise BadInput(
+      f'{run} is one checkpoint, and checkpoint is {checkpoint!r}; give the run, or leave that out'
+    )
   checkpoints = Checkpoints(folder / 'checkpoints', print)
   (steps,) = choose(folder, config, named or str(checkpoint), checkpoints.steps())
   step, state = checkpoints.read_any(steps, jax.eval_shape(lambda: build.init(config)))

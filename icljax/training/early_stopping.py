@@ -1,8 +1,10 @@
-"""Stopping a run when its loss has stopped falling, inside the compiled program: the same for one run and for many stacked.
+"""Stopping a run when its loss has stopped falling, inside the compiled program: the same for one
+run and for many stacked.
 
-Every batch is fresh, so the training loss is an unbiased estimate of the loss on new episodes. Means over `window` steps are
-compared; once `patience` steps have brought no mean that is lower by `min_delta`, the run is stopped: further steps change
-nothing. No window counts that begins before `earliest`, the step at which the schedule has its peak and a curriculum is at its full size.
+Every batch is fresh, so the training loss is an unbiased estimate of the loss on new episodes.
+Means over `window` steps are compared; once `patience` steps have brought no mean that is lower by
+`min_delta`, the run is stopped: further steps change nothing. No window counts that begins before
+`earliest`, the step at which the schedule has its peak and a curriculum is at its full size.
 """
 
 from collections.abc import Callable
@@ -24,7 +26,9 @@ class Rule(struct.PyTreeNode):
 
 
 class Watch(struct.PyTreeNode):
-  """What is known of the loss so far: the sum over the present window, the best mean, its step, and whether to stop."""
+  """What is known of the loss so far: the sum over the present window, the best mean, its step, and
+  whether to stop.
+  """
 
   total: Array
   best: Array
@@ -34,7 +38,9 @@ class Watch(struct.PyTreeNode):
 
 def start() -> Watch:
   """Before the first step."""
-  return Watch(jnp.float32(0), jnp.float32(jnp.finfo(jnp.float32).max), jnp.int32(0), jnp.bool_(False))
+  return Watch(
+    jnp.float32(0), jnp.float32(jnp.finfo(jnp.float32).max), jnp.int32(0), jnp.bool_(False)
+  )
 
 
 def watch(rule: Rule, seen: Watch, loss: Array, t: Array) -> Watch:
@@ -53,8 +59,12 @@ def watch(rule: Rule, seen: Watch, loss: Array, t: Array) -> Watch:
   )
 
 
-def stopping(step: Callable[..., tuple[Any, dict[str, Array]]]) -> Callable[..., tuple[Any, dict[str, Array]]]:
-  """A step (settings, state, t, axis) that watches its loss by `settings.stop`, in `state.watch`, and reports `stopped`."""
+def stopping(
+  step: Callable[..., tuple[Any, dict[str, Array]]],
+) -> Callable[..., tuple[Any, dict[str, Array]]]:
+  """A step (settings, state, t, axis) that watches its loss by `settings.stop`, in `state.watch`,
+  and reports `stopped`.
+  """
 
   def watched(settings, state, t, axis=None):
     def go(state):

@@ -1,4 +1,6 @@
-"""Optimizers by name: (numbers, schedule) -> an optax optimizer. Their numbers may be traced, so that runs can be stacked."""
+"""Optimizers by name: (numbers, schedule) -> an optax optimizer. Their numbers may be traced, so
+that runs can be stacked.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +17,9 @@ Maker = Callable[[Numbers, optax.Schedule], optax.GradientTransformation]
 
 
 def decayed(params: Any) -> Any:
-  """Which leaves AdamW's decay pulls to zero: the kernels of blocks; no bias, norm, embedding, position or head."""
+  """Which leaves AdamW's decay pulls to zero: the kernels of blocks; no bias, norm, embedding,
+  position or head.
+  """
 
   def is_block_kernel(path, _):
     names = [str(getattr(entry, 'key', entry)) for entry in path]
@@ -44,19 +48,28 @@ def sgd(numbers: Numbers, rate: optax.Schedule) -> optax.GradientTransformation:
 OPTIMIZERS: dict[str, Maker] = {'adam': adam, 'adamw': adamw, 'sgd': sgd}
 
 
-def clipped(optimizer: Maker, schedule: Schedule) -> Callable[[Numbers], optax.GradientTransformation]:
+def clipped(
+  optimizer: Maker, schedule: Schedule
+) -> Callable[[Numbers], optax.GradientTransformation]:
   """The optimizer after clipping the gradient to the global norm `clip_norm` (inf: no clipping).
 
-  The read-out is not clipped and does not count in the norm, else its labels would reach the model by way of the scale. It
-  learns at `READ_OUT_PACE` times the rate: a linear layer has to keep up with the features that it reads.
+  The read-out is not clipped and does not count in the norm, else its labels would reach the model
+  by way of the scale. It learns at `READ_OUT_PACE` times the rate: a linear layer has to keep up
+  with the features that it reads.
   """
   where = lambda is_read_out: (
-    lambda tree: {name: (name == READ_OUT) == is_read_out for name in tree} if isinstance(tree, dict) else not is_read_out
+    lambda tree: (
+      {name: (name == READ_OUT) == is_read_out for name in tree}
+      if isinstance(tree, dict)
+      else not is_read_out
+    )
   )
 
   def make(numbers):
     rate = lambda step: schedule(numbers, step)
     clip = optax.masked(optax.clip_by_global_norm(numbers['clip_norm']), where(False))
-    return optax.chain(clip, optimizer(numbers, rate), optax.masked(optax.scale(READ_OUT_PACE), where(True)))
+    return optax.chain(
+      clip, optimizer(numbers, rate), optax.masked(optax.scale(READ_OUT_PACE), where(True))
+    )
 
   return make

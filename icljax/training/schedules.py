@@ -1,7 +1,8 @@
 """Learning-rate schedules by name. Their numbers may be traced, so that runs can be stacked.
 
-Each is a function of (numbers, step) -> learning rate. All rise to `learning_rate` over `warmup_steps`, straight but for
-one_cycle; they differ in how they come down until `training_steps`.
+Each is a function of (numbers, step) -> learning rate. All rise to `learning_rate` over
+`warmup_steps`, straight but for one_cycle; they differ in how they come down until
+`training_steps`.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +10,8 @@ from collections.abc import Callable, Mapping
 import jax.numpy as jnp
 from jax import Array
 
-Numbers = Mapping[str, Array]  # learning_rate, warmup_steps, training_steps, and those of the optimizer
+# learning_rate, warmup_steps, training_steps, and those of the optimizer.
+Numbers = Mapping[str, Array]
 Schedule = Callable[[Numbers, Array], Array]
 
 ONE_CYCLE_START = 25.0  # the peak over the first rate, and
@@ -44,11 +46,17 @@ def triangle(numbers: Numbers, step: Array) -> Array:
 
 def warmup_cosine(numbers: Numbers, step: Array) -> Array:
   """Half a cosine down to 0 (Loshchilov & Hutter 2017, eq. 5, one period)."""
-  return numbers['learning_rate'] * _risen(numbers, step) * _half_cosine(1.0, 0.0, _fallen(numbers, step))
+  return (
+    numbers['learning_rate']
+    * _risen(numbers, step)
+    * _half_cosine(1.0, 0.0, _fallen(numbers, step))
+  )
 
 
 def one_cycle(numbers: Numbers, step: Array) -> Array:
-  """Half a cosine up from a 25th of the peak, another down to 1e-4 of that 25th (Smith & Topin 2018)."""
+  """Half a cosine up from a 25th of the peak, another down to 1e-4 of that 25th (Smith & Topin
+  2018).
+  """
   low = 1 / ONE_CYCLE_START
   up = _half_cosine(low, 1.0, _risen(numbers, step))
   down = _half_cosine(1.0, low / ONE_CYCLE_END, _fallen(numbers, step))
@@ -56,9 +64,13 @@ def one_cycle(numbers: Numbers, step: Array) -> Array:
 
 
 def inverse_sqrt(numbers: Numbers, step: Array) -> Array:
-  """As 1 / sqrt(step) (Vaswani et al. 2017, eq. 3, scaled to its peak); it does not depend on `training_steps`."""
+  """As 1 / sqrt(step) (Vaswani et al. 2017, eq. 3, scaled to its peak); it does not depend on
+  `training_steps`.
+  """
   warmup = jnp.maximum(numbers['warmup_steps'], 1)
-  return numbers['learning_rate'] * jnp.minimum(step / warmup, jnp.sqrt(warmup / jnp.maximum(step, 1)))
+  return numbers['learning_rate'] * jnp.minimum(
+    step / warmup, jnp.sqrt(warmup / jnp.maximum(step, 1))
+  )
 
 
 SCHEDULES: dict[str, Schedule] = {

@@ -16,7 +16,9 @@ from icljax.training.schedules import Numbers
 
 
 class TrainState(struct.PyTreeNode):
-  """All that training changes; `watch` where a run may stop early, `model_state` where a model has averages of batch norm."""
+  """All that training changes; `watch` where a run may stop early, `model_state` where a model has
+  averages of batch norm.
+  """
 
   params: Any
   opt_state: optax.OptState
@@ -25,7 +27,8 @@ class TrainState(struct.PyTreeNode):
 
 
 class Settings(struct.PyTreeNode):
-  """All that a step depends on besides the state: leaves, so that they may differ between runs of one program.
+  """All that a step depends on besides the state: leaves, so that they may differ between runs of
+  one program.
 
   Attributes:
     task: the task that episodes are drawn from.
@@ -44,7 +47,11 @@ class Settings(struct.PyTreeNode):
 
 def of_model(gradient: Any) -> Any:
   """Without the read-out's, which is not clipped either."""
-  return {name: leaf for name, leaf in gradient.items() if name != READ_OUT} if isinstance(gradient, dict) else gradient
+  return (
+    {name: leaf for name, leaf in gradient.items() if name != READ_OUT}
+    if isinstance(gradient, dict)
+    else gradient
+  )
 
 
 def make_train_step(
@@ -59,24 +66,32 @@ def make_train_step(
     predictor: (params, model state, settings) -> the model as a predictor.
     make_optimizer: from the optimizer's numbers to the optimizer.
     batch_size: episodes of all devices together.
-    stops_early: whether to watch the loss, by `settings.stop` and in `state.watch`; the metrics then have `stopped`.
+    stops_early: whether to watch the loss, by `settings.stop` and in `state.watch`; the metrics
+      then have `stopped`.
 
-  The metrics are `loss` in nats per target and the global norm of the model's gradient. With `axis`, the name of a mapped axis, each of
-  its members has its share of the batch, and gradients and metrics are averaged.
+  The metrics are `loss` in nats per target and the global norm of the model's gradient. With
+  `axis`, the name of a mapped axis, each of its members has its share of the batch, and gradients
+  and metrics are averaged.
   """
 
   def step(settings: Settings, state: TrainState, t: Array, axis: str | None = None):
-    episodes = draw_batch(settings.task.at(t), stream(settings.seed, 'train'), t, jnp.arange(batch_size), axis)
+    episodes = draw_batch(
+      settings.task.at(t), stream(settings.seed, 'train'), t, jnp.arange(batch_size), axis
+    )
 
     def loss_of(params):
-      scores, beside, model_state = predictor(params, state.model_state, settings).training_scores(episodes, axis)
+      scores, beside, model_state = predictor(params, state.model_state, settings).training_scores(
+        episodes, axis
+      )
       loss = losses.nats(scores, episodes).mean()
       return loss + beside, (loss, model_state)
 
     gradient, (loss, model_state) = jax.grad(loss_of, has_aux=True)(state.params)
     if axis is not None:
       loss, gradient = jax.lax.pmean((loss, gradient), axis)
-    updates, opt_state = make_optimizer(settings.optimizer).update(gradient, state.opt_state, state.params)
+    updates, opt_state = make_optimizer(settings.optimizer).update(
+      gradient, state.opt_state, state.params
+    )
     metrics = {'loss': loss, 'gradient_norm': optax.tree.norm(of_model(gradient))}
     params = optax.apply_updates(state.params, updates)
     return state.replace(params=params, opt_state=opt_state, model_state=model_state), metrics

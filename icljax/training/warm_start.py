@@ -15,8 +15,8 @@ RARE = -8.0  # logit of a component that a mixture is to have, but not to use ye
 def warm_start(fresh: Any, trained: Any, components: int, same_families: bool) -> Any:
   """Parameters in the structure of `fresh`: those of `trained` where it has them.
 
-  A family that `trained` does not know keeps its fresh layer in the head, but so little weight in the mixture that the model
-  predicts what `trained` does. A read-out of other families is fresh.
+  A family that `trained` does not know keeps its fresh layer in the head, but so little weight in
+  the mixture that the model predicts what `trained` does. A read-out of other families is fresh.
 
   Args:
     components: of the mixture, for each family.
@@ -31,13 +31,20 @@ def warm_start(fresh: Any, trained: Any, components: int, same_families: bool) -
   for path, leaf in theirs.items():
     if path not in ours or ours[path].shape != leaf.shape:
       here = f'is {list(ours[path].shape)} here' if path in ours else 'does not occur here'
-      raise ValueError(f'its {path} {list(leaf.shape)} {here}; set the same sizes and at least its families')
-  merged = {path: jnp.asarray(theirs[path]) if path in theirs else _unused(path, leaf, components) for path, leaf in ours.items()}
+      raise ValueError(
+        f'its {path} {list(leaf.shape)} {here}; set the same sizes and at least its families'
+      )
+  merged = {
+    path: jnp.asarray(theirs[path]) if path in theirs else _unused(path, leaf, components)
+    for path, leaf in ours.items()
+  }
   return traverse_util.unflatten_dict(merged, sep='/')
 
 
 def _unused(path: str, leaf: Array, components: int) -> Array:
-  """A fresh leaf; in the layer of a new family, whose first outputs are its logits, these are `RARE` whatever is read."""
+  """A fresh leaf; in the layer of a new family, whose first outputs are its logits, these are
+  `RARE` whatever is read.
+  """
   if not path.startswith('head/'):
     return leaf
   return jnp.asarray(leaf).at[..., :components].set(RARE if path.endswith('bias') else 0.0)

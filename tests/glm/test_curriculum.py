@@ -16,7 +16,8 @@ GROWING = {
   'task__curriculum__dims_start': 2, 'task__curriculum__dims_increment': 1,
   'task__curriculum__points_start': 4, 'task__curriculum__points_increment': 3, 'optimizer__warmup_steps': 0,
 }  # fmt: skip
-STAGES = {0: (2, 4), 29: (2, 4), 30: (3, 7), 60: (4, 10), 90: (4, 10), 10_000: (4, 10)}  # step: dimensions, pairs
+# step: dimensions, pairs.
+STAGES = {0: (2, 4), 29: (2, 4), 30: (3, 7), 60: (4, 10), 90: (4, 10), 10_000: (4, 10)}
 
 
 @pytest.mark.parametrize(('step', 'active'), STAGES.items())
@@ -24,7 +25,9 @@ def test_masks_at_each_stage(step, active):
   dims, points = active
   task = build.task(tiny(**GROWING))
   drawn = draw_batch(task.at(jnp.int32(step)), stream(jnp.uint32(0), 'test'), step, jnp.arange(64))
-  full = draw_batch(task.replace(curriculum=None), stream(jnp.uint32(0), 'test'), step, jnp.arange(64))
+  full = draw_batch(
+    task.replace(curriculum=None), stream(jnp.uint32(0), 'test'), step, jnp.arange(64)
+  )
   np.testing.assert_array_equal(drawn.x[..., :dims], full.x[..., :dims])
   assert not drawn.x[..., dims:].any()
   np.testing.assert_array_equal(drawn.weight, np.broadcast_to(np.arange(10) < points, (64, 10)))
@@ -49,11 +52,16 @@ def test_one_compilation_goes_through_all_stages():
 
 
 def test_dimensions_and_pairs_that_are_not_in_use_teach_nothing():
-  """The first steps leave the weights of unused dimensions and positions where they were, but for none of the others."""
+  """The first steps leave the weights of unused dimensions and positions where they were, but for
+  none of the others.
+  """
   config = tiny(**GROWING)
   state = build.init(config)
   after, _ = jax.jit(build.train_step(config))(build.settings(config), state, jnp.int32(0))
-  moved = {name: np.asarray(leaf != named(state.params)[name]) for name, leaf in named(after.params).items()}
+  moved = {
+    name: np.asarray(leaf != named(state.params)[name])
+    for name, leaf in named(after.params).items()
+  }
   query, positions = moved['query/kernel'], moved['sequence/positions']
   assert query[:2].all()
   assert not query[2:].any()

@@ -1,4 +1,6 @@
-"""What is known of an episode's family: accuracy, calibration, confusion, against scikit-learn and closed forms."""
+"""What is known of an episode's family: accuracy, calibration, confusion, against scikit-learn and
+closed forms.
+"""
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ N, K, F = 20_000, 4, 3
 
 @pytest.fixture(scope='module')
 def known():
-  """Probabilities of families that are right, as far as they go: the family is drawn from those of the last pair."""
+  """Probabilities of families that are right, as far as they go: the family is drawn from those of
+  the last pair.
+  """
   random = np.random.default_rng(0)
   probabilities = random.dirichlet(np.ones(F), (N, 1)).repeat(K, axis=1)
   true = (probabilities[:, -1].cumsum(1) < random.random((N, 1))).sum(1)
@@ -35,7 +39,9 @@ def test_confusion_is_scikit_learns(known):
   probabilities, true = known
   theirs = confusion_matrix(true, probabilities[:, -1].argmax(1), normalize='true')
   np.testing.assert_allclose(families.confusion(probabilities, true), theirs)
-  text = families.confusion_table({'bayes': probabilities, 'read_out': probabilities}, true, ('a', 'b', 'c'))
+  text = families.confusion_table(
+    {'bayes': probabilities, 'read_out': probabilities}, true, ('a', 'b', 'c')
+  )
   assert 'bayes: a' in text
   assert text.splitlines()[3].split()[1:4] == [f'{share:.3f}' for share in theirs[1]]
 
@@ -43,20 +49,28 @@ def test_confusion_is_scikit_learns(known):
 def test_calibration_is_scikit_learns_and_small_where_probabilities_are_right(known):
   probabilities, true = known
   said, are, count = families.reliability(probabilities, true)
-  their_share, their_mean = calibration_curve(true == 0, probabilities[:, -1, 0], n_bins=families.BINS)
+  their_share, their_mean = calibration_curve(
+    true == 0, probabilities[:, -1, 0], n_bins=families.BINS
+  )
   np.testing.assert_allclose(said[count > 0], their_mean)
   np.testing.assert_allclose(are[count > 0], their_share)
   assert families.calibration_error(probabilities, true) < 0.02
   sure = np.eye(F)[probabilities.argmax(-1)]
-  expected = abs(sure[:, -1, 0].mean() - (true == 0)[sure[:, -1, 0] == 1].mean() * sure[:, -1, 0].mean())
+  expected = abs(
+    sure[:, -1, 0].mean() - (true == 0)[sure[:, -1, 0] == 1].mean() * sure[:, -1, 0].mean()
+  )
   assert families.calibration_error(sure, true) > expected / 2 > 0.05
 
 
 def test_one_family_alone_is_not_called_calibrated(known):
   probabilities, _ = known
   true = np.zeros(N, int)
-  assert 'family_calibration_error_who' not in families.metrics({'who': probabilities}, true, any_family=False)
-  assert 'calibration' not in families.table({'who': probabilities}, true, ('a', 'b', 'c'), any_family=False)
+  assert 'family_calibration_error_who' not in families.metrics(
+    {'who': probabilities}, true, any_family=False
+  )
+  assert 'calibration' not in families.table(
+    {'who': probabilities}, true, ('a', 'b', 'c'), any_family=False
+  )
 
 
 def test_the_picture_and_its_numbers_are_written(known, tmp_path):
@@ -66,6 +80,8 @@ def test_the_picture_and_its_numbers_are_written(known, tmp_path):
   assert (tmp_path / 'families.png').stat().st_size > 5_000
   head, *rows = (tmp_path / 'families.csv').read_text().splitlines()
   assert head == 'who,k,accuracy,standard_error'
-  assert [row.split(',')[:2] for row in rows] == [[who, str(k)] for who in ('bayes', 'read_out') for k in range(K)]
+  assert [row.split(',')[:2] for row in rows] == [
+    [who, str(k)] for who in ('bayes', 'read_out') for k in range(K)
+  ]
   curves.families(tmp_path, '_alone', arrays, Shown(('a',), 1), 'title')
   assert not (tmp_path / 'families_alone.png').exists()

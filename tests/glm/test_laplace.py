@@ -29,11 +29,19 @@ def log_likelihood(name: str, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
       return y * first - np.exp(first) - special.gammaln(y + 1)
     case 'neg_binomial':
       p = R / (R + np.exp(first))
-      return special.gammaln(y + R) - special.gammaln(R) - special.gammaln(y + 1) + R * np.log(p) + y * np.log1p(-p)
+      return (
+        special.gammaln(y + R)
+        - special.gammaln(R)
+        - special.gammaln(y + 1)
+        + R * np.log(p)
+        + y * np.log1p(-p)
+      )
     case 'exponential':
       return -first - y * np.exp(-first)
     case 'multinomial':
-      chosen = np.take_along_axis(eta, np.broadcast_to(y.astype(int)[:, None], (*eta.shape[:-1], 1)), -1)[..., 0]
+      chosen = np.take_along_axis(
+        eta, np.broadcast_to(y.astype(int)[:, None], (*eta.shape[:-1], 1)), -1
+      )[..., 0]
       return chosen - special.logsumexp(eta, axis=-1)
   raise ValueError(name)
 
@@ -59,12 +67,16 @@ def slope(name: str, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 @EACH
 def test_mode_is_scipys_optimum(name):
-  """200 episodes: the penalised gradient vanishes for every k, and at one k each the coefficients are scipy's."""
+  """200 episodes: the penalised gradient vanishes for every k, and at one k each the coefficients
+  are scipy's.
+  """
   dims, points, cases = 5, 20, 200
   task = glm(name, dims=dims, points=points, scale=SCALE)
   family, drawn = task.families[0], draw(name, count=cases, dims=dims, points=points, scale=SCALE)
   fit = lambda x, y, k: posterior.mode(family, task, x, y, jnp.arange(points) < k)[0]
-  modes = jax.jit(jax.vmap(jax.vmap(fit, (None, None, 0)), (0, 0, None)))(drawn.x, drawn.y, jnp.arange(points + 1))
+  modes = jax.jit(jax.vmap(jax.vmap(fit, (None, None, 0)), (0, 0, None)))(
+    drawn.x, drawn.y, jnp.arange(points + 1)
+  )
   xs, ys, modes = (np.asarray(values, np.float64) for values in (drawn.x, drawn.y, modes))
 
   def gradient(beta, x, y):
@@ -75,13 +87,22 @@ def test_mode_is_scipys_optimum(name):
     beta = beta.reshape(family.predictors, dims)
     return -log_likelihood(name, x @ beta.T, y).sum() + 0.5 * (beta**2).sum() / SCALE**2
 
-  norms = [np.linalg.norm(gradient(modes[i, k], xs[i, :k], ys[i, :k])) for i in range(cases) for k in range(points + 1)]
+  norms = [
+    np.linalg.norm(gradient(modes[i, k], xs[i, :k], ys[i, :k]))
+    for i in range(cases)
+    for k in range(points + 1)
+  ]
   assert max(norms) <= 1e-3
   for i in range(cases):
     k = i % (points + 1)
     x, y = xs[i, :k], ys[i, :k]
     best = optimize.minimize(
-      loss, np.zeros(family.predictors * dims), (x, y), jac=gradient, method='L-BFGS-B', options={'gtol': 1e-7, 'ftol': 1e-15}
+      loss,
+      np.zeros(family.predictors * dims),
+      (x, y),
+      jac=gradient,
+      method='L-BFGS-B',
+      options={'gtol': 1e-7, 'ftol': 1e-15},
     )
     np.testing.assert_allclose(modes[i, k].ravel(), best.x, atol=1e-3)
 
@@ -97,18 +118,27 @@ def test_mode_is_scipys_optimum(name):
 def test_mode_is_statsmodels_ridge(name, theirs):
   """Its penalty belongs to the mean over pairs."""
   drawn, task = draw(name, count=10, points=20, scale=SCALE), glm(name, points=20, scale=SCALE)
-  fit = jax.jit(jax.vmap(lambda x, y: posterior.mode(task.families[0], task, x, y, jnp.ones(20, bool))[0][0]))
-  for x, y, ours in zip(*(np.asarray(values, np.float64) for values in (drawn.x, drawn.y, fit(drawn.x, drawn.y)))):
+  fit = jax.jit(
+    jax.vmap(lambda x, y: posterior.mode(task.families[0], task, x, y, jnp.ones(20, bool))[0][0])
+  )
+  for x, y, ours in zip(
+    *(np.asarray(values, np.float64) for values in (drawn.x, drawn.y, fit(drawn.x, drawn.y)))
+  ):
     ridge = sm.GLM(y, x, family=theirs).fit_regularized(alpha=1 / (20 * SCALE**2), L1_wt=0.0)
     np.testing.assert_allclose(ours, ridge.params, atol=1e-3)
 
 
-def quadrature(name: str, x: np.ndarray, y: np.ndarray, clip: float, classes: int, scale: float = SCALE) -> np.ndarray:
+def quadrature(
+  name: str, x: np.ndarray, y: np.ndarray, clip: float, classes: int, scale: float = SCALE
+) -> np.ndarray:
   """log p(y_1..y_k) for k = 0..K by quadrature over the prior, in float64."""
   size = x.shape[1] * classes
-  nodes = np.linspace(-7.5, 7.5, {1: 601, 2: 151, 4: 31}[size])  # equally spaced: exact to all digits for smooth integrands
+  # Equally spaced: exact to all digits for smooth integrands.
+  nodes = np.linspace(-7.5, 7.5, {1: 601, 2: 151, 4: 31}[size])
   grid = np.stack([axis.ravel() for axis in np.meshgrid(*[nodes] * size, indexing='ij')], -1)
-  log_weights = functools.reduce(np.add.outer, [-0.5 * nodes**2 - np.log(np.exp(-0.5 * nodes**2).sum())] * size).ravel()
+  log_weights = functools.reduce(
+    np.add.outer, [-0.5 * nodes**2 - np.log(np.exp(-0.5 * nodes**2).sum())] * size
+  ).ravel()
   kept = log_weights > -40
   beta = scale * grid[kept].reshape(-1, classes, x.shape[1])
   total, evidence = log_weights[kept], [0.0]
@@ -124,22 +154,41 @@ def quadrature(name: str, x: np.ndarray, y: np.ndarray, clip: float, classes: in
 def test_posterior_predictive_is_that_of_quadrature(name, dims):
   classes = 2 if dims == 2 else 4
   task = glm(name, dims=dims, points=12, scale=SCALE, classes=classes)
-  family, drawn = task.families[0], draw(name, count=12, dims=dims, points=12, scale=SCALE, classes=classes)
+  family, drawn = (
+    task.families[0],
+    draw(name, count=12, dims=dims, points=12, scale=SCALE, classes=classes),
+  )
   normals = jnp.asarray(posterior.sobol_normals(256, dims * family.predictors))
-  ours = jax.jit(jax.vmap(lambda x, y: prefixes(family, task, x, y, normals).log_evidence))(drawn.x, drawn.y)
+  ours = jax.jit(jax.vmap(lambda x, y: prefixes(family, task, x, y, normals).log_evidence))(
+    drawn.x, drawn.y
+  )
   for i in range(3 if dims * classes > 2 and name == 'multinomial' else 12):
-    exact = quadrature(name, np.asarray(drawn.x[i], np.float64), np.asarray(drawn.y[i], np.float64), 4.0, family.predictors)
+    exact = quadrature(
+      name,
+      np.asarray(drawn.x[i], np.float64),
+      np.asarray(drawn.y[i], np.float64),
+      4.0,
+      family.predictors,
+    )
     np.testing.assert_allclose(np.diff(ours[i]), np.diff(exact), atol=3e-3)
 
 
 def test_the_clip_enters_the_weights():
   """With a clip that binds, the evidence is that of the clipped likelihood (D = 1, by quadrature)."""
   task = glm('poisson', dims=1, points=6, scale=SCALE, clip=0.2)
-  drawn, family = draw('poisson', count=8, dims=1, points=6, scale=SCALE, clip=0.2), task.families[0]
+  drawn, family = (
+    draw('poisson', count=8, dims=1, points=6, scale=SCALE, clip=0.2),
+    task.families[0],
+  )
   normals = jnp.asarray(posterior.sobol_normals(4096, 1))
   seen = jnp.arange(6) < 6
-  ours = jax.jit(jax.vmap(lambda x, y: posterior.sample(family, task, x, y, seen, normals).log_evidence))(drawn.x, drawn.y)
-  exact = [quadrature('poisson', np.asarray(drawn.x[i], float), np.asarray(drawn.y[i], float), 0.2, 1)[-1] for i in range(8)]
+  ours = jax.jit(
+    jax.vmap(lambda x, y: posterior.sample(family, task, x, y, seen, normals).log_evidence)
+  )(drawn.x, drawn.y)
+  exact = [
+    quadrature('poisson', np.asarray(drawn.x[i], float), np.asarray(drawn.y[i], float), 0.2, 1)[-1]
+    for i in range(8)
+  ]
   np.testing.assert_allclose(ours, exact, atol=5e-3)
 
 

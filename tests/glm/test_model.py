@@ -30,8 +30,12 @@ KINDS = pytest.mark.parametrize(
 
 @functools.cache
 def predictor(tokens='pairs', head='mixture', families='poisson,neg_binomial', **fields):
-  """A model with random parameters, larger than at the start of training so that every input matters."""
-  config = tiny(task__families=families, task__D=3, task__K=8, model__tokens=tokens, model__head=head, **fields)
+  """A model with random parameters, larger than at the start of training so that every input
+  matters.
+  """
+  config = tiny(
+    task__families=families, task__D=3, task__K=8, model__tokens=tokens, model__head=head, **fields
+  )
   params = jax.tree.map(lambda leaf: leaf * 5, build.init(config).params)
   return build.predictor(config, params)
 
@@ -56,7 +60,10 @@ def test_a_prediction_depends_on_its_input_and_earlier_pairs_only(tokens, head, 
     chex.assert_shape(was, (3, 8, ...))
     np.testing.assert_allclose(was[:, : k + 1], now[:, : k + 1], atol=1e-5)
   for changed in (own_input, pair_before):
-    assert max(np.abs(was[:, k] - now[:, k]).max() for was, now in zip(before, outputs(model, changed))) > 1e-3
+    assert (
+      max(np.abs(was[:, k] - now[:, k]).max() for was, now in zip(before, outputs(model, changed)))
+      > 1e-3
+    )
 
 
 @KINDS
@@ -65,7 +72,9 @@ def test_another_truth_gives_the_same_output(tokens, head, sequence):
     predictor(tokens, head, model__sequence=sequence),
     jax.tree.map(lambda leaf: leaf[:3], draw('poisson', 'neg_binomial')),
   )
-  other = episodes.replace(task=jax.tree.map(lambda leaf: leaf[::-1] + 1, episodes.task), weight=episodes.weight * 0)
+  other = episodes.replace(
+    task=jax.tree.map(lambda leaf: leaf[::-1] + 1, episodes.task), weight=episodes.weight * 0
+  )
   for was, now in zip(outputs(model, episodes), outputs(model, other)):
     np.testing.assert_array_equal(was, now)
 
@@ -82,20 +91,28 @@ def test_attention_is_softmax_attention(key):
   """One block's attention against flax's own multi-head attention with the same weights."""
   transformer = Transformer(layers=1, heads=2, length=5)
   tokens = jax.random.normal(key, (3, 5, 8))
-  variables = jax.tree.map(lambda leaf: 25 * leaf if leaf.ndim == 2 else leaf, jax.jit(transformer.init)(key, tokens))
+  variables = jax.tree.map(
+    lambda leaf: 25 * leaf if leaf.ndim == 2 else leaf, jax.jit(transformer.init)(key, tokens)
+  )
   block, embedded = variables['params']['block_0'], tokens + variables['params']['positions'][None]
   normed = nn.LayerNorm(epsilon=1e-5).apply({'params': block['norm_attention']}, embedded)
   kernels = jnp.moveaxis(block['attention']['qkv']['kernel'].reshape(8, 3, 2, 4), 1, 0)
   theirs = jax.jit(nn.MultiHeadDotProductAttention(num_heads=2).apply)(
     {
-      'params': {name: {'kernel': kernel, 'bias': jnp.zeros((2, 4))} for name, kernel in zip(('query', 'key', 'value'), kernels)}
+      'params': {
+        name: {'kernel': kernel, 'bias': jnp.zeros((2, 4))}
+        for name, kernel in zip(('query', 'key', 'value'), kernels)
+      }
       | {'out': {'kernel': block['attention_out']['kernel'].reshape(2, 4, 8), 'bias': jnp.zeros(8)}}
     },
     normed,
     mask=nn.make_causal_mask(jnp.ones((3, 5))),
   )
   attended = embedded + theirs
-  hidden = nn.gelu(nn.LayerNorm(epsilon=1e-5).apply({'params': block['norm_mlp']}, attended) @ block['mlp_in']['kernel'])
+  hidden = nn.gelu(
+    nn.LayerNorm(epsilon=1e-5).apply({'params': block['norm_mlp']}, attended)
+    @ block['mlp_in']['kernel']
+  )
   expected = nn.LayerNorm(epsilon=1e-5).apply(
     {'params': variables['params']['norm']}, attended + hidden @ block['mlp_out']['kernel']
   )
@@ -103,7 +120,10 @@ def test_attention_is_softmax_attention(key):
 
 
 def test_shorter_episodes_use_the_first_positions():
-  model, episodes = predictor(), jax.tree.map(lambda leaf: leaf[:3], draw('poisson', 'neg_binomial'))
+  model, episodes = (
+    predictor(),
+    jax.tree.map(lambda leaf: leaf[:3], draw('poisson', 'neg_binomial')),
+  )
   short = jax.tree.map(lambda leaf: leaf[:, :5], episodes.replace(task=None))
   for whole, part in zip(outputs(model, episodes), outputs(model, short)):
     np.testing.assert_allclose(whole[:, :5], part, rtol=1e-5, atol=1e-5)

@@ -22,9 +22,18 @@ def random():
 
 
 def measured(random, task, excess=0.1, effective=200.0, **others):
-  """Made-up evaluation arrays in which the model is above `bayes` by `excess` nats and `bayes` above `bayes_family` by .3."""
+  """Made-up evaluation arrays in which the model is above `bayes` by `excess` nats and `bayes`
+  above `bayes_family` by .3.
+  """
   base = random.normal(1.0, 0.5, (N, K)).astype(np.float32)
-  above = {'true': -0.2, 'map': 0.5, 'plugin': 0.45, 'bayes_family': -0.3, 'bayes': 0.0, 'naive': 0.9}
+  above = {
+    'true': -0.2,
+    'map': 0.5,
+    'plugin': 0.45,
+    'bayes_family': -0.3,
+    'bayes': 0.0,
+    'naive': 0.9,
+  }
   family = random.integers(len(task.families), size=N)
   nats = {'model': base + excess, **{name: base + above[name] for name in ORACLES}} | others
   return {f'nats/{name}': values for name, values in nats.items()} | {
@@ -42,7 +51,9 @@ def test_mean_and_error_are_numpys(random):
   values = random.normal(size=(N, 3)).astype(np.float32)
   mean, error = mean_and_error(values)
   np.testing.assert_allclose(mean, values.astype(np.float64).mean(0), rtol=1e-12)
-  np.testing.assert_allclose(error, np.sqrt(np.cov(values.astype(np.float64), rowvar=False).diagonal() / N), rtol=1e-12)
+  np.testing.assert_allclose(
+    error, np.sqrt(np.cov(values.astype(np.float64), rowvar=False).diagonal() / N), rtol=1e-12
+  )
 
 
 def test_a_mean_with_inf_is_inf_and_has_no_error():
@@ -64,10 +75,15 @@ def test_the_share_of_the_gap_is_a_ratio_of_means(random):
 
 
 def test_the_error_of_the_share_is_that_of_the_delta_method(random):
-  """For the ratio R = mean(a) / mean(b): variance of a - R b, over n mean(b)^2; episodes, not positions, are independent."""
+  """For the ratio R = mean(a) / mean(b): variance of a - R b, over n mean(b)^2; episodes, not
+  positions, are independent.
+  """
   shared = random.normal(0, 0.3, (N, 1))
   best = random.normal(size=(N, K))
-  a, b = 0.3 + shared + random.normal(0, 0.2, (N, K)), 1.0 + 0.5 * shared + random.normal(0, 0.2, (N, K))
+  a, b = (
+    0.3 + shared + random.normal(0, 0.2, (N, K)),
+    1.0 + 0.5 * shared + random.normal(0, 0.2, (N, K)),
+  )
   share, error = share_of_gap(best + a, best, best + b)
   over_positions = a.mean(1), b.mean(1)
   ratio = a.mean() / b.mean()
@@ -84,7 +100,8 @@ def test_no_share_of_an_infinite_gap(random):
 
 
 @pytest.mark.parametrize(
-  ('points', 'shown'), [(1, [0]), (4, [0, 1, 2, 3]), (12, [0, 1, 2, 5, 10, 11]), (40, [0, 1, 2, 5, 10, 39])]
+  ('points', 'shown'),
+  [(1, [0]), (4, [0, 1, 2, 3]), (12, [0, 1, 2, 5, 10, 11]), (40, [0, 1, 2, 5, 10, 39])],
 )
 def test_positions_that_a_table_shows(points, shown):
   assert shown_positions(points) == shown
@@ -95,7 +112,9 @@ def test_a_table_has_a_row_per_predictor_and_its_numbers(random):
   best = random.normal(1, 0.5, (N, K))
   worse = best + random.normal(0.5, 0.1, (N, K))
   impossible = np.where(np.arange(N)[:, None] == 3, np.inf, best)
-  title, head, *rows = table({'best': best, 'worse': worse, 'impossible': impossible}, reference='best').splitlines()
+  title, head, *rows = table(
+    {'best': best, 'worse': worse, 'impossible': impossible}, reference='best'
+  ).splitlines()
   assert title == f'nats per target after k pairs, {N} episodes ± standard error'
   assert [cell for cell in head.split() if cell.isdecimal()] == ['0', '1', '2', '5', '10', '11']
   assert head.endswith('above best')
@@ -103,7 +122,11 @@ def test_a_table_has_a_row_per_predictor_and_its_numbers(random):
   cells = [[cell for cell in row.split() if cell != '±'] for row in rows]
   for row, name, values in zip(cells, ('best', 'worse'), (best, worse)):
     columns = [*values[:, shown_positions(K)].T, values.mean(1), (values - best).mean(1)]
-    expected = [f'{value:.3f}' for column in columns for value in (column.mean(), column.std(ddof=1) / np.sqrt(N))]
+    expected = [
+      f'{value:.3f}'
+      for column in columns
+      for value in (column.mean(), column.std(ddof=1) / np.sqrt(N))
+    ]
     assert row == [name, *expected]
   assert cells[2] == ['impossible', *['inf', 'nan'] * 8]
 
@@ -113,7 +136,8 @@ def test_columns_are_aligned():
 
 
 @pytest.mark.parametrize(
-  ('told', 'reference', 'regret', 'share'), [(False, 'bayes', 0.1, 8 / 9), (True, 'bayes_family', 0.4, 8 / 12)]
+  ('told', 'reference', 'regret', 'share'),
+  [(False, 'bayes', 0.1, 8 / 9), (True, 'bayes_family', 0.4, 8 / 12)],
 )
 def test_a_model_is_measured_against_who_knows_as_much(random, told, reference, regret, share):
   task = glm('poisson', 'neg_binomial')
@@ -122,7 +146,9 @@ def test_a_model_is_measured_against_who_knows_as_much(random, told, reference, 
   assert metrics['regret'] == pytest.approx(regret, abs=1e-6)
   assert metrics['share_of_gap'] == pytest.approx(share, abs=1e-6)
   assert metrics['nats'] == pytest.approx(arrays['nats/model'].mean(), abs=1e-6)
-  assert metrics['nats_map_se'] == pytest.approx(arrays['nats/map'].mean(1).std(ddof=1) / np.sqrt(N), rel=1e-4)
+  assert metrics['nats_map_se'] == pytest.approx(
+    arrays['nats/map'].mean(1).std(ddof=1) / np.sqrt(N), rel=1e-4
+  )
   assert {f'nats_{name}' for name in ORACLES} < metrics.keys()
   assert f'above {reference}\n' in text
   assert f'from naive to {reference} closed by the model: {share:.3f} ± 0.000' in text
@@ -169,7 +195,11 @@ def test_a_model_that_calls_a_target_impossible_has_infinite_nats(random, tmp_pa
   assert metrics['nats'] == metrics['regret'] == np.inf
   assert np.isnan(metrics['share_of_gap'])
   assert 'inf ± nan' in text
-  plots.curves(tmp_path / 'curves.png', {name.removeprefix('nats/'): v for name, v in arrays.items() if 'nats/' in name}, 'title')
+  plots.curves(
+    tmp_path / 'curves.png',
+    {name.removeprefix('nats/'): v for name, v in arrays.items() if 'nats/' in name},
+    'title',
+  )
   assert (tmp_path / 'curves.png').exists()
 
 
@@ -177,7 +207,11 @@ def test_a_model_that_calls_a_target_impossible_has_infinite_nats(random, tmp_pa
 def drawn(monkeypatch):
   """The figures that were saved."""
   figures, save = [], Figure.savefig
-  monkeypatch.setattr(Figure, 'savefig', lambda self, *args, **kwargs: (figures.append(self), save(self, *args, **kwargs))[1])
+  monkeypatch.setattr(
+    Figure,
+    'savefig',
+    lambda self, *args, **kwargs: (figures.append(self), save(self, *args, **kwargs))[1],
+  )
   return figures
 
 
@@ -186,7 +220,11 @@ def test_curves_are_drawn_with_their_axes_named(random, drawn, tmp_path):
   nats['naive'] = random.normal(50, 0.1, (N, K))
   plots.curves(tmp_path / 'curves.png', nats, 'a title')
   (axes,) = drawn[0].axes
-  assert (drawn[0].get_suptitle(), axes.get_xlabel(), axes.get_ylabel()) == ('a title', 'pairs seen, k', 'nats per target')
+  assert (drawn[0].get_suptitle(), axes.get_xlabel(), axes.get_ylabel()) == (
+    'a title',
+    'pairs seen, k',
+    'nats per target',
+  )
   assert [text.get_text() for text in axes.get_legend().get_texts()] == list(nats)
   for line, values in zip(axes.lines, nats.values()):
     np.testing.assert_array_equal(line.get_xdata(), np.arange(K))
@@ -201,7 +239,11 @@ def test_training_is_drawn_with_a_running_mean(random, drawn, tmp_path):
   plots.training(tmp_path / 'train.png', steps, loss, pd.DataFrame(), 'a title')
   plots.training(tmp_path / 'one.png', steps[:1], loss[:1], pd.DataFrame(), 'one step')
   (axes,), (one,) = (figure.axes for figure in drawn)
-  assert (drawn[0].get_suptitle(), axes.get_xlabel(), axes.get_ylabel()) == ('a title', 'step', 'nats per target')
+  assert (drawn[0].get_suptitle(), axes.get_xlabel(), axes.get_ylabel()) == (
+    'a title',
+    'step',
+    'nats per target',
+  )
   line, mean = axes.lines
   np.testing.assert_array_equal(line.get_xydata(), np.stack([steps, loss], axis=1))
   assert mean.get_xdata()[0] == steps[4]
@@ -213,7 +255,9 @@ def test_training_is_drawn_with_a_running_mean(random, drawn, tmp_path):
 def test_curves_over_training_have_a_line_for_every_reference(random, drawn, tmp_path):
   records = []
   for step in (10, 100, 1000):
-    metrics, _ = evaluation.summarize(measured(random, glm('poisson'), excess=1 / step), shown(glm('poisson')))
+    metrics, _ = evaluation.summarize(
+      measured(random, glm('poisson'), excess=1 / step), shown(glm('poisson'))
+    )
     records.append({'step': step, 'settings': {}, **metrics})
   outcomes.over_training(tmp_path, '', records, 'a title')
   (figure,) = drawn
@@ -221,7 +265,9 @@ def test_curves_over_training_have_a_line_for_every_reference(random, drawn, tmp
   assert (average.get_xlabel(), average.get_ylabel()) == ('step', 'nats per target')
   labels = [text.get_text() for text in average.get_legend().get_texts()]
   assert labels == ['model', *ORACLES]
-  np.testing.assert_allclose(regret.lines[0].get_ydata(), [record['regret_k0'] for record in records])
+  np.testing.assert_allclose(
+    regret.lines[0].get_ydata(), [record['regret_k0'] for record in records]
+  )
   np.testing.assert_allclose(regret.lines[0].get_ydata(), [0.1, 0.01, 0.001], atol=1e-5)
   frame = pd.read_csv(tmp_path / 'over_training.csv')
   assert list(frame.step) == [10, 100, 1000]
@@ -233,17 +279,23 @@ def test_curves_over_training_have_a_line_for_every_reference(random, drawn, tmp
 def test_training_is_drawn_with_evaluations_and_references(random, drawn, tmp_path):
   metrics, _ = evaluation.summarize(measured(random, glm('poisson')), shown(glm('poisson')))
   frame = pd.DataFrame([{'step': 50, **metrics}])
-  plots.training(tmp_path / 'train.png', np.arange(100), random.normal(1, 0.1, 100), frame, 'a title')
+  plots.training(
+    tmp_path / 'train.png', np.arange(100), random.normal(1, 0.1, 100), frame, 'a title'
+  )
   labels = {text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()}
   assert labels >= {'training loss', 'evaluated, ± 2 s.e.', *ORACLES}
 
 
 def test_a_comparison_is_paired_where_episodes_are_the_same(random, drawn, tmp_path):
-  """B is .2 nats above A on the same episodes; C saw others, so that it has a reference of its own and no difference."""
+  """B is .2 nats above A on the same episodes; C saw others, so that it has a reference of its own
+  and no difference.
+  """
   task = glm('poisson')
   a, c = measured(random, task, excess=0.1), measured(random, task, excess=0.4)
   b = a | {'nats/model': a['nats/model'] + 0.2 + random.normal(0, 0.01, (N, K)).astype(np.float32)}
-  table = outcomes.comparison(tmp_path, {'A': a, 'B': b, 'C': c}, {'A': False, 'B': False, 'C': True}, 'title')
+  table = outcomes.comparison(
+    tmp_path, {'A': a, 'B': b, 'C': c}, {'A': False, 'B': False, 'C': True}, 'title'
+  )
   _, head, *rows = table.splitlines()
   assert head.endswith('above A')
   assert [row.split()[0] for row in rows] == ['A', 'bayes', 'B', 'C', 'bayes_family']

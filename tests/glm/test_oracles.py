@@ -48,13 +48,19 @@ def entropy(name: str, eta: np.ndarray) -> np.ndarray:
     return 1 + eta
   if name == 'logistic':
     return special.entr(special.expit(eta)) + special.entr(special.expit(-eta))
-  pmf = stats.poisson(mean).pmf(counts) if name == 'poisson' else stats.nbinom(1.2, 1.2 / (1.2 + mean)).pmf(counts)
+  pmf = (
+    stats.poisson(mean).pmf(counts)
+    if name == 'poisson'
+    else stats.nbinom(1.2, 1.2 / (1.2 + mean)).pmf(counts)
+  )
   return special.entr(pmf).sum(-1)
 
 
 @pytest.mark.parametrize('name', NAMES)
 def test_true_is_the_entropy(name):
-  """Nats at the true weights are the entropy on average: within 3 standard errors of the paired difference."""
+  """Nats at the true weights are the entropy on average: within 3 standard errors of the paired
+  difference.
+  """
   episodes = jax.tree.map(lambda leaf: leaf[:600], draw(name))
   nats = -np.asarray(true_log_prob(episodes), np.float64)
   eta = np.asarray(eta_of(episodes), np.float64)
@@ -64,16 +70,22 @@ def test_true_is_the_entropy(name):
 
 def test_naive_is_the_mean_so_far_through_the_link():
   known, y = families(3), jnp.array([2.0, 0.0, 1.0])
-  np.testing.assert_allclose(jnp.exp(naive_eta(known['poisson'], y))[:, 0], [1, 3 / 2, 1], rtol=1e-6)
+  np.testing.assert_allclose(
+    jnp.exp(naive_eta(known['poisson'], y))[:, 0], [1, 3 / 2, 1], rtol=1e-6
+  )
   np.testing.assert_allclose(naive_eta(known['linear'], y)[:, 0], [0, 1, 2 / 3], rtol=1e-6)
   binary = jax.nn.sigmoid(naive_eta(known['logistic'], jnp.array([1.0, 1.0, 0.0])))
   np.testing.assert_allclose(binary[:, 0], [0.5, 0.75, 2.5 / 3], rtol=1e-6)
   classes = jnp.exp(naive_eta(known['multinomial'], y))
-  np.testing.assert_allclose(classes, [[1 / 3] * 3, [1 / 6, 1 / 6, 4 / 6], [4 / 9, 1 / 9, 4 / 9]], rtol=1e-6)
+  np.testing.assert_allclose(
+    classes, [[1 / 3] * 3, [1 / 6, 1 / 6, 4 / 6], [4 / 9, 1 / 9, 4 / 9]], rtol=1e-6
+  )
 
 
 def test_bayes_of_the_linear_family_is_ridge():
-  """The predictive N(x.m, s^2 + x'Vx) of conjugate Bayesian regression, where the clip does not bind."""
+  """The predictive N(x.m, s^2 + x'Vx) of conjugate Bayesian regression, where the clip does not
+  bind.
+  """
   settings = {'dims': 3, 'points': 10, 'scale': 0.5, 'clip': 100.0}
   episodes = draw('linear', count=20, **settings)
   ours = score(oracles('linear', **settings), episodes)
@@ -83,7 +95,9 @@ def test_bayes_of_the_linear_family_is_ridge():
     for k in range(10):
       covariance = np.linalg.inv(x[i, :k].T @ x[i, :k] / 0.25 + np.eye(3) / 0.25)
       mean = covariance @ x[i, :k].T @ y[i, :k] / 0.25
-      expected[i, k] = stats.norm.logpdf(y[i, k], x[i, k] @ mean, np.sqrt(0.25 + x[i, k] @ covariance @ x[i, k]))
+      expected[i, k] = stats.norm.logpdf(
+        y[i, k], x[i, k] @ mean, np.sqrt(0.25 + x[i, k] @ covariance @ x[i, k])
+      )
       plugged[i, k] = stats.norm.logpdf(y[i, k], x[i, k] @ mean, 0.5)
   for name in ('bayes', 'bayes_family'):
     np.testing.assert_allclose(ours[name], expected, atol=2e-3)
@@ -97,22 +111,32 @@ def test_bayes_of_a_joint_task_is_quadratures():
   for i in range(20):
     x, y = np.asarray(episodes.x[i], np.float64), np.asarray(episodes.y[i], np.float64)
     evidence = np.stack([quadrature(name, x, y, 8.0, 1, scale=0.7) for name in JOINT])
-    np.testing.assert_allclose(ours['bayes'][i], np.diff(special.logsumexp(evidence, axis=0)), atol=3e-3)
-    np.testing.assert_allclose(ours['family_posterior'][i], special.softmax(evidence, axis=0).T[:-1], atol=2e-3)
+    np.testing.assert_allclose(
+      ours['bayes'][i], np.diff(special.logsumexp(evidence, axis=0)), atol=3e-3
+    )
+    np.testing.assert_allclose(
+      ours['family_posterior'][i], special.softmax(evidence, axis=0).T[:-1], atol=2e-3
+    )
 
 
 def test_a_target_that_one_family_cannot_produce_settles_the_family():
   """Poisson or exponential: one count, or one number between counts, and the posterior is certain."""
   episodes = draw('poisson', 'exponential', **SHAPE)
-  posterior = np.asarray(score(oracles('poisson', 'exponential', **SHAPE), episodes)['family_posterior'])
+  posterior = np.asarray(
+    score(oracles('poisson', 'exponential', **SHAPE), episodes)['family_posterior']
+  )
   np.testing.assert_allclose(posterior[:, 0], 0.5, atol=1e-5)
   np.testing.assert_array_equal(posterior[:, 1].argmax(-1), episodes.task.family)
   np.testing.assert_allclose(posterior[:, 1:].max(-1), 1.0, atol=1e-6)
 
 
 def test_the_order_of_knowledge():
-  """Knowing more never costs, on average: true < bayes_family < bayes, and bayes_family < plugin and map."""
-  nats = {name: -np.asarray(values).mean(1) for name, values in joint()[1].items() if name in ORACLES}
+  """Knowing more never costs, on average: true < bayes_family < bayes, and bayes_family < plugin
+  and map.
+  """
+  nats = {
+    name: -np.asarray(values).mean(1) for name, values in joint()[1].items() if name in ORACLES
+  }
 
   def below(better, worse):
     difference = nats[worse] - nats[better]
@@ -127,7 +151,10 @@ def test_the_order_of_knowledge():
 
 def test_later_pairs_do_not_change_earlier_scores():
   episodes, before = joint()
-  after = score(oracles(*JOINT, **SHAPE), episodes.replace(x=episodes.x.at[:, 5:].add(1.0), y=episodes.y.at[:, 5:].add(3.0)))
+  after = score(
+    oracles(*JOINT, **SHAPE),
+    episodes.replace(x=episodes.x.at[:, 5:].add(1.0), y=episodes.y.at[:, 5:].add(3.0)),
+  )
   for name in (*ORACLES, 'family_posterior'):
     np.testing.assert_allclose(before[name][:, :5], after[name][:, :5], atol=1e-5)
     assert np.abs(before[name][:, 5:] - after[name][:, 5:]).max() > 1e-2
@@ -135,7 +162,9 @@ def test_later_pairs_do_not_change_earlier_scores():
 
 def test_the_evidence_does_not_depend_on_the_order_of_pairs():
   episodes, scores = joint()
-  turned = score(oracles(*JOINT, **SHAPE), episodes.replace(x=episodes.x[:, ::-1], y=episodes.y[:, ::-1]))
+  turned = score(
+    oracles(*JOINT, **SHAPE), episodes.replace(x=episodes.x[:, ::-1], y=episodes.y[:, ::-1])
+  )
   np.testing.assert_allclose(scores['bayes'].sum(1), turned['bayes'].sum(1), atol=1e-3)
 
 
@@ -155,5 +184,7 @@ def test_bayes_answers_queries_with_a_mixture_that_agrees_with_its_score():
   np.testing.assert_allclose(along.log_prob(episodes.y), scores['bayes'], atol=2e-2)
   k = 3
   at = jax.jit(bayes.at)(episodes.x[0, :k], episodes.y[0, :k], episodes.x[0, k:])
-  assert float(at.log_prob(episodes.y[0, k:])[0]) == pytest.approx(float(along.log_prob(episodes.y)[0, k]), abs=1e-4)
+  assert float(at.log_prob(episodes.y[0, k:])[0]) == pytest.approx(
+    float(along.log_prob(episodes.y)[0, k]), abs=1e-4
+  )
   np.testing.assert_allclose(np.exp(along.log_weights).sum((-2, -1)), 1, rtol=1e-4)

@@ -23,7 +23,9 @@ JOINT = {
 
 
 class Mislabelled(GLM):
-  """The same episodes, whose family is called the other one if `flip` is 1: a leaf, so that one program does both."""
+  """The same episodes, whose family is called the other one if `flip` is 1: a leaf, so that one
+  program does both.
+  """
 
   flip: jax.Array | None = None
 
@@ -43,7 +45,9 @@ def train(count: int, flip: int):
   config = tiny(**JOINT)
   settings = build.settings(config)
   task = Mislabelled(**vars(settings.task) | {'flip': jnp.int32(flip)})
-  return program()(settings.replace(task=task), build.init(config), jnp.int32(0), jnp.int32(count))[0].params
+  return program()(settings.replace(task=task), build.init(config), jnp.int32(0), jnp.int32(count))[
+    0
+  ].params
 
 
 def test_labels_do_not_reach_the_model():

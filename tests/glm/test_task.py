@@ -43,7 +43,9 @@ def test_targets_have_the_mean_of_their_family(name):
   """Standardised residuals of the statistic average to zero."""
   episodes, family = draw(name), glm(name).families[0]
   eta = eta_of(episodes)
-  residual = np.asarray(family.statistic(episodes.y) - family.mean(eta)).reshape(-1, family.predictors)
+  residual = np.asarray(family.statistic(episodes.y) - family.mean(eta)).reshape(
+    -1, family.predictors
+  )
   assert np.all(np.abs(residual.mean(0)) < 4.5 * residual.std(0) / np.sqrt(len(residual)))
 
 
@@ -69,14 +71,20 @@ def test_true_log_likelihood_is_statsmodels(name, family):
   ours = true_log_prob(episodes).sum(1)
   scale = {'linear': 0.25}.get(name, 1.0)
   for i in range(3):
-    x, y, w = (np.asarray(values[i], np.float64) for values in (episodes.x, episodes.y, episodes.task.w))
+    x, y, w = (
+      np.asarray(values[i], np.float64) for values in (episodes.x, episodes.y, episodes.task.w)
+    )
     theirs = sm.GLM(y, x, family=family).loglike(0.5 * w[0], scale=scale)
     assert float(ours[i]) == pytest.approx(theirs, rel=1e-4, abs=1e-4)
 
 
 def test_statsmodels_recovers_the_coefficients_of_long_episodes():
   episodes = draw('neg_binomial', count=1, points=4_000)
-  fit = sm.GLM(np.asarray(episodes.y[0]), np.asarray(episodes.x[0]), family=sm.families.NegativeBinomial(alpha=1 / 1.2)).fit()
+  fit = sm.GLM(
+    np.asarray(episodes.y[0]),
+    np.asarray(episodes.x[0]),
+    family=sm.families.NegativeBinomial(alpha=1 / 1.2),
+  ).fit()
   assert np.all(np.abs(fit.params - 0.5 * np.asarray(episodes.task.w[0, 0])) < 4.5 * fit.bse)
 
 
@@ -93,11 +101,18 @@ def test_a_joint_task_draws_each_family_and_its_targets():
 
 def test_joint_targets_are_scored_by_their_own_family():
   episodes = draw('poisson', 'linear')
-  ours, eta, y = true_log_prob(episodes), np.asarray(eta_of(episodes))[..., 0], np.asarray(episodes.y)
+  ours, eta, y = (
+    true_log_prob(episodes),
+    np.asarray(eta_of(episodes))[..., 0],
+    np.asarray(episodes.y),
+  )
   poisson = y * eta - np.exp(eta) - special.gammaln(np.abs(y) + 1)
   gaussian = stats.norm.logpdf(y, eta, 0.5)
   np.testing.assert_allclose(
-    ours, np.where(np.asarray(episodes.task.family)[:, None] == 0, poisson, gaussian), rtol=2e-4, atol=2e-4
+    ours,
+    np.where(np.asarray(episodes.task.family)[:, None] == 0, poisson, gaussian),
+    rtol=2e-4,
+    atol=2e-4,
   )
 
 
@@ -124,6 +139,8 @@ def test_episodes_of_one_family_leave_the_others_possible():
   task = glm('poisson', 'neg_binomial').replace(only=jnp.int32(1))
   drawn = draw_at(task, jnp.arange(200))
   assert set(np.asarray(drawn.task.family)) == {1}
-  posterior = jax.jit(Oracles(task, jnp.asarray(sobol_normals(64, 3))).score)(drawn)['family_posterior']
+  posterior = jax.jit(Oracles(task, jnp.asarray(sobol_normals(64, 3))).score)(drawn)[
+    'family_posterior'
+  ]
   np.testing.assert_allclose(posterior[:, 0], 0.5, atol=1e-6)
   assert 0.55 < posterior[:, -1, 1].mean() < 0.95

@@ -1,4 +1,6 @@
-"""A family of one's own: everything between the two lines is what it takes; the rest trains it and asks its oracles."""
+"""A family of one's own: everything between the two lines is what it takes; the rest trains it and
+asks its oracles.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,8 @@ from icljax.training import optimizers, schedules
 from icljax.training.optimizers import clipped
 from icljax.training.step import Settings, TrainState, make_train_step
 
-# ------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
+# ----------------------
 SHAPE = 2
 
 
@@ -45,11 +48,21 @@ class Gamma(Likelihood):
 
 
 GAMMA = Family('gamma', lambda eta, d: Gamma.of(eta[..., 0]), mean=jnp.exp, link=jnp.log)
-# ------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
+# ----------------------
 
 DISPERSION = Dispersion(noise=jnp.float32(0.5), r=jnp.float32(1.2))
-TASK = GLM(scale=jnp.float32(0.7), clip=jnp.float32(4.0), dispersion=DISPERSION, families=(GAMMA,), dims=2, points=6)
-MODEL = InContextModel(Transformer(layers=1, heads=2, length=6), MixtureHead(TASK.families, components=2), width=16)
+TASK = GLM(
+  scale=jnp.float32(0.7),
+  clip=jnp.float32(4.0),
+  dispersion=DISPERSION,
+  families=(GAMMA,),
+  dims=2,
+  points=6,
+)
+MODEL = InContextModel(
+  Transformer(layers=1, heads=2, length=6), MixtureHead(TASK.families, components=2), width=16
+)
 
 
 def test_its_likelihood_is_scipys(key):
@@ -57,11 +70,15 @@ def test_its_likelihood_is_scipys(key):
   theirs = stats.gamma(SHAPE, scale=np.exp(eta) / SHAPE)
   np.testing.assert_allclose(Gamma.of(eta).log_prob(y), theirs.logpdf(y), rtol=1e-5)
   draws = Gamma.of(jnp.full(4_000, 0.4)).sample(key)
-  assert stats.kstest(np.asarray(draws), stats.gamma(SHAPE, scale=np.exp(0.4) / SHAPE).cdf).pvalue > 1e-3
+  assert (
+    stats.kstest(np.asarray(draws), stats.gamma(SHAPE, scale=np.exp(0.4) / SHAPE).cdf).pvalue > 1e-3
+  )
 
 
 def test_a_model_of_it_learns_and_stands_where_it_should_among_its_oracles():
-  """After 20 steps: better than at the start and than knowing nothing, worse than the exact posterior."""
+  """After 20 steps: better than at the start and than knowing nothing, worse than the exact
+  posterior.
+  """
   predictor = lambda params, _, settings: ModelPredictor(params, settings.task.dispersion, MODEL)
   numbers = {'learning_rate': jnp.float32(1e-2), 'clip_norm': jnp.float32(1.0)}
   settings = Settings(TASK, numbers, jnp.uint32(0))
@@ -70,20 +87,28 @@ def test_a_model_of_it_learns_and_stands_where_it_should_among_its_oracles():
 
   @jax.jit
   def start():
-    params = MODEL.init(jax.random.key(0), jnp.zeros((1, 6, 2)), jnp.ones((1, 6)), DISPERSION)['params']
+    params = MODEL.init(jax.random.key(0), jnp.zeros((1, 6, 2)), jnp.ones((1, 6)), DISPERSION)[
+      'params'
+    ]
     return TrainState(params, make_optimizer(numbers).init(params))
 
   @jax.jit
   def scores(params):
     episodes = draw_batch(TASK, stream(jnp.uint32(0), 'eval'), 0, jnp.arange(400))
-    return {'model': predictor(params, None, settings).score(episodes)} | Oracles(TASK, normals).score(episodes)
+    return {'model': predictor(params, None, settings).score(episodes)} | Oracles(
+      TASK, normals
+    ).score(episodes)
 
   normals = jnp.asarray(sobol_normals(64, 2))
   first = state = start()
   for t in range(20):
     state, _ = step(settings, state, jnp.int32(t))
   before, after = jax.device_get((scores(first.params), scores(state.params)))
-  nats = {name: -values.mean(1) for name, values in after.items() if name not in ('effective', 'family_posterior')}
+  nats = {
+    name: -values.mean(1)
+    for name, values in after.items()
+    if name not in ('effective', 'family_posterior')
+  }
 
   def below(better, worse):
     difference = worse - better

@@ -1,4 +1,6 @@
-"""The smallest experiment: three weights that follow a wave. Numpy only, so that a run takes no time to compile."""
+"""The smallest experiment: three weights that follow a wave. Numpy only, so that a run takes no
+time to compile.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +51,9 @@ def resumable(config: ConfigDict) -> frozenset[str]:
   return frozenset({'training_steps'}) if config.model.schedule == 'constant' else frozenset()
 
 
-def update(config: ConfigDict, state: dict[str, np.ndarray], step: int) -> tuple[dict[str, np.ndarray], float]:
+def update(
+  config: ConfigDict, state: dict[str, np.ndarray], step: int
+) -> tuple[dict[str, np.ndarray], float]:
   """The state and the loss of one step: a pure function."""
   gap = np.sin(np.arange(config.model.width) + step) - state['w'].astype(np.float64)
   weights = (state['w'] + config.model.rate * gap).astype(state['w'].dtype)
@@ -60,7 +64,9 @@ def update(config: ConfigDict, state: dict[str, np.ndarray], step: int) -> tuple
 
 
 class Dummy(AbstractExperiment):
-  """Calls `on_step` with the index of every step, and `on_batch` with that of every batch of an evaluation."""
+  """Calls `on_step` with the index of every step, and `on_batch` with that of every batch of an
+  evaluation.
+  """
 
   state: Any = None
 
@@ -71,7 +77,12 @@ class Dummy(AbstractExperiment):
     on_batch: Callable[[int], None] = lambda batch: None,
     most_steps: int = 16,
   ):
-    self.config, self.on_step, self.on_batch, self.most_steps = config, on_step, on_batch, most_steps
+    self.config, self.on_step, self.on_batch, self.most_steps = (
+      config,
+      on_step,
+      on_batch,
+      most_steps,
+    )
     weights = np.full(config.model.width, config.random_seed, np.dtype(config.model.dtype))
     self.state = {'w': weights, 'count': np.array(0, np.int32)}
 
@@ -88,17 +99,23 @@ class Dummy(AbstractExperiment):
     for batch in range(BATCHES):
       check()
       self.on_batch(batch)
-      scores.append(times * np.random.default_rng((self.config.eval.seed, batch)).normal() * self.state['w'])
+      scores.append(
+        times * np.random.default_rng((self.config.eval.seed, batch)).normal() * self.state['w']
+      )
     distance = float(abs(self.state['count'] - self.config.eval.target))
     return Evaluation(
-      {'distance': distance, 'score': float(np.mean(scores))}, f'distance {distance}', {'scores': np.array(scores)}
+      {'distance': distance, 'score': float(np.mean(scores))},
+      f'distance {distance}',
+      {'scores': np.array(scores)},
     )
 
 
 def configured(folder: Path, **fields: Any) -> ConfigDict:
   """The dummy's config in a folder; `fields` are overrides with `__` for the dots."""
   config = get_config()
-  config.update_from_flattened_dict({name.replace('__', '.'): value for name, value in fields.items()})
+  config.update_from_flattened_dict(
+    {name.replace('__', '.'): value for name, value in fields.items()}
+  )
   config.checkpoint_dir = str(folder)
   return config
 
@@ -113,7 +130,9 @@ def train(config: ConfigDict, evaluates_along: bool = False, **hooks: Any) -> Du
 
 def steps(folder: Path) -> list[int]:
   """The steps of a run's intact checkpoints."""
-  return sorted(int(path.name) for path in (folder / 'checkpoints').glob('*') if path.name.isdecimal())
+  return sorted(
+    int(path.name) for path in (folder / 'checkpoints').glob('*') if path.name.isdecimal()
+  )
 
 
 def left_by(folder: Path) -> dict[str, bytes]:
@@ -122,5 +141,14 @@ def left_by(folder: Path) -> dict[str, bytes]:
 
   last = folder / 'checkpoints' / str(steps(folder)[-1])
   state = checkpoint.read(last, Dummy(configured(folder)).state)
-  files = ['metrics.jsonl', *(str(path.relative_to(folder)) for path in folder.glob('eval*/*') if not path.name.startswith('.'))]
-  return {name: leaf.tobytes() for name, leaf in state.items()} | {name: (folder / name).read_bytes() for name in files}
+  files = [
+    'metrics.jsonl',
+    *(
+      str(path.relative_to(folder))
+      for path in folder.glob('eval*/*')
+      if not path.name.startswith('.')
+    ),
+  ]
+  return {name: leaf.tobytes() for name, leaf in state.items()} | {
+    name: (folder / name).read_bytes() for name in files
+  }

@@ -55,7 +55,9 @@ def parts(folder):
 
 @pytest.mark.parametrize('damage', DAMAGES)
 def test_damage_to_any_file_is_noticed(copy, damage):
-  """Each file of the newest checkpoint in turn: one line, put aside as it is, and the one before is read."""
+  """Each file of the newest checkpoint in turn: one line, put aside as it is, and the one before is
+  read.
+  """
   checkpoints, lines = copy
   newest = checkpoints.path(20)
   whole = shutil.copytree(newest, checkpoints.folder.with_name('whole'))
@@ -82,7 +84,9 @@ def test_any_flipped_bit_of_the_manifest_is_noticed(copy):
   manifest = copy[0].path(20) / MANIFEST
   data = manifest.read_bytes()
   for bit in range(0, 8 * len(data), 97):
-    manifest.write_bytes(data[: bit // 8] + bytes([data[bit // 8] ^ 1 << bit % 8]) + data[bit // 8 + 1 :])
+    manifest.write_bytes(
+      data[: bit // 8] + bytes([data[bit // 8] ^ 1 << bit % 8]) + data[bit // 8 + 1 :]
+    )
     with pytest.raises(Damaged, match=MANIFEST):
       verify(manifest.parent)
   manifest.write_bytes(data)
@@ -112,7 +116,10 @@ def test_unreadable_file_is_noticed(copy, monkeypatch):
   assert '_METADATA cannot be read (Input/output error)' in lines[0]
 
 
-@pytest.mark.parametrize('damage', [lambda folder: flip(folder / MANIFEST), lambda folder: cut(parts(folder / 'state' / 'd')[0])])
+@pytest.mark.parametrize(
+  'damage',
+  [lambda folder: flip(folder / MANIFEST), lambda folder: cut(parts(folder / 'state' / 'd')[0])],
+)
 def test_run_goes_on_from_the_checkpoint_before(tmp_path, capsys, damage):
   train(configured(tmp_path / 'whole', log_train_data_interval=1))
   config = configured(tmp_path / 'run', log_train_data_interval=1)
@@ -138,7 +145,10 @@ def test_no_intact_checkpoint_ends_with_everything_kept(tmp_path):
     with pytest.raises(BadInput, match='no checkpoint is intact; nothing was deleted') as caught:
       train(config)
     assert caught.value.status == 2
-    assert sorted(path.name for path in (tmp_path / 'checkpoints').iterdir()) == ['40.damaged', '60.damaged']
+    assert sorted(path.name for path in (tmp_path / 'checkpoints').iterdir()) == [
+      '40.damaged',
+      '60.damaged',
+    ]
     assert all(len(parts(tmp_path / 'checkpoints' / f'{step}.damaged')) > 5 for step in (40, 60))
     assert [record['step'] for record in read_lines(tmp_path / 'metrics.jsonl')][-1] == 56
 

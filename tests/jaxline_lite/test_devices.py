@@ -98,7 +98,9 @@ def test_every_device_has_a_copy():
 
 def test_examples_have_to_divide():
   measured(4).check_divides(12, 'training.batch_size')
-  told = 'training.batch_size is 30, which 4 devices cannot share equally; allowed are multiples of 4'
+  told = (
+    'training.batch_size is 30, which 4 devices cannot share equally; allowed are multiples of 4'
+  )
   with pytest.raises(BadInput, match=told):
     measured(4).check_divides(30, 'training.batch_size')
 

@@ -26,7 +26,10 @@ def evaluate(folder, *names, **fields):
   """What `--jaxline_mode eval*` does; the steps whose states were evaluated."""
   made = []
   configs = modes.evaluated_configs(configured(folder, **fields))
-  make = lambda config: made.append(Dummy(config, on_batch=lambda batch: batches.append(int(made[0].state['count'])))) or made[-1]
+  make = lambda config: (
+    made.append(Dummy(config, on_batch=lambda batch: batches.append(int(made[0].state['count']))))
+    or made[-1]
+  )
   batches = []
   modes.evaluate(make, configs, names or ('eval',))
   return batches[::3]
@@ -44,10 +47,14 @@ def record(config, step, value):
 
 
 def files(folder):
-  return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+  return {
+    str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()
+  }
 
 
-@pytest.mark.parametrize(('which', 'steps'), [('latest', [60]), ('all', [20, 40, 60]), ('40,20', [40, 20]), ('best', [40])])
+@pytest.mark.parametrize(
+  ('which', 'steps'), [('latest', [60]), ('all', [20, 40, 60]), ('40,20', [40, 20]), ('best', [40])]
+)
 def test_checkpoints_are_chosen(trained, which, steps):
   config = configured(trained, best_model_eval_metric='eval/score')
   claim(trained, config)
@@ -60,14 +67,20 @@ def test_checkpoints_are_chosen(trained, which, steps):
 def test_restore_path_is_a_run_or_a_checkpoint(trained):
   assert evaluate('nowhere', restore_path=str(trained)) == [60]
   assert evaluate('nowhere', restore_path=str(trained / 'checkpoints' / '20')) == [20]
-  assert [(record['step'], record['distance']) for record in records(trained)] == [(20, 30), (60, 10)]
+  assert [(record['step'], record['distance']) for record in records(trained)] == [
+    (20, 30),
+    (60, 10),
+  ]
 
 
 @pytest.mark.parametrize(
   ('fields', 'told'),
   [
     ({'eval_checkpoints': '20,30'}, 'there is no checkpoint 30; there are 20, 40, 60'),
-    ({'eval_checkpoints': 'best'}, 'no best checkpoint is known; it takes mode train_eval and best_model_eval_metric'),
+    (
+      {'eval_checkpoints': 'best'},
+      'no best checkpoint is known; it takes mode train_eval and best_model_eval_metric',
+    ),
     ({'restore_path': 'nowhere'}, r'nowhere: no run is there \(no config.json\)'),
   ],
 )
@@ -107,7 +120,9 @@ def test_arrays_are_those_of_the_state(trained):
   experiment.step(0, 20)
   with np.load(trained / 'eval' / '20.npz') as arrays:
     assert arrays.files == ['scores']
-    np.testing.assert_array_equal(arrays['scores'], experiment.evaluate('eval', lambda: None).arrays['scores'])
+    np.testing.assert_array_equal(
+      arrays['scores'], experiment.evaluate('eval', lambda: None).arrays['scores']
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,7 +154,10 @@ def test_a_best_metric_that_there_is_not_is_told(trained, capsys):
   config = configured(trained, best_model_eval_metric='eval/accuracy')
   claim(trained, config)
   evaluate(trained, best_model_eval_metric='eval/accuracy')
-  assert "there is no 'accuracy', so no checkpoint will be the best; there are distance, score" in capsys.readouterr().out
+  assert (
+    "there is no 'accuracy', so no checkpoint will be the best; there are distance, score"
+    in capsys.readouterr().out
+  )
 
 
 def test_best_compares_like_with_like(tmp_path):
@@ -158,7 +176,9 @@ def test_evaluation_goes_on_beside_training(tmp_path):
   train(configured(tmp_path / 'run'), on_step=hook, most_steps=1)
   assert seen == [40]
   ours = left_by(tmp_path / 'run')
-  assert {name: ours[name] for name in ours if not name.startswith('eval_twice')} == left_by(tmp_path / 'alone')
+  assert {name: ours[name] for name in ours if not name.startswith('eval_twice')} == left_by(
+    tmp_path / 'alone'
+  )
 
 
 def test_training_waits_for_another_to_record(tmp_path):

@@ -29,9 +29,15 @@ def test_failure_in_the_middle_leaves_the_old_contents(tmp_path, monkeypatch, fa
 def test_contents_are_on_the_disk_before_the_name(tmp_path, monkeypatch):
   happened, fsync = [], os.fsync
   monkeypatch.setattr(
-    os, 'fsync', lambda descriptor: happened.append(os.readlink(f'/proc/self/fd/{descriptor}')) or fsync(descriptor)
+    os,
+    'fsync',
+    lambda descriptor: (
+      happened.append(os.readlink(f'/proc/self/fd/{descriptor}')) or fsync(descriptor)
+    ),
   )
-  monkeypatch.setattr(Path, 'replace', lambda old, new: happened.append('replace') or os.replace(old, new))
+  monkeypatch.setattr(
+    Path, 'replace', lambda old, new: happened.append('replace') or os.replace(old, new)
+  )
   files.replace(tmp_path / 'file', 'new')
   assert happened == [str(tmp_path / '.file.writing'), 'replace', str(tmp_path)]
 

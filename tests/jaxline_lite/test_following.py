@@ -15,7 +15,12 @@ from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
 from tests.jaxline_lite.dummy import Dummy, configured, left_by, train
 
-FOLLOWED = {'keep_checkpoints': 'every:10', 'save_checkpoint_interval': '5', 'final_eval': False, 'training_steps': 60}
+FOLLOWED = {
+  'keep_checkpoints': 'every:10',
+  'save_checkpoint_interval': '5',
+  'final_eval': False,
+  'training_steps': 60,
+}
 
 
 def follow(folder, make=Dummy, **fields):
@@ -44,12 +49,16 @@ def test_every_kept_checkpoint_of_a_growing_run_is_evaluated_once(tmp_path):
 
   follower = threading.Thread(target=begun)
   follower.start()
-  train(configured(tmp_path / 'run', **FOLLOWED), on_step=lambda step: time.sleep(0.02), most_steps=1)
+  train(
+    configured(tmp_path / 'run', **FOLLOWED), on_step=lambda step: time.sleep(0.02), most_steps=1
+  )
   follower.join(60)
   assert not follower.is_alive()
   assert evaluated == steps(tmp_path / 'run') == [10, 20, 30, 40, 50, 60]
   ours = left_by(tmp_path / 'run')
-  assert {name: ours[name] for name in ours if not name.startswith('eval')} == left_by(tmp_path / 'alone')
+  assert {name: ours[name] for name in ours if not name.startswith('eval')} == left_by(
+    tmp_path / 'alone'
+  )
 
 
 def test_what_is_evaluated_is_not_evaluated_again(tmp_path):
@@ -68,7 +77,9 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, capsys):
 
 
 def test_a_run_that_goes_on_is_followed_to_its_new_end(tmp_path):
-  """Its old last checkpoint is not the end, whatever was said of it; and with fewer steps than it has, it is finished."""
+  """Its old last checkpoint is not the end, whatever was said of it; and with fewer steps than it
+  has, it is finished.
+  """
   train(configured(tmp_path, **(FOLLOWED | {'training_steps': 30})))
   train(configured(tmp_path, **FOLLOWED))
   assert len(follow(tmp_path)) == 6
@@ -89,7 +100,9 @@ def test_a_run_that_does_not_begin_is_not_waited_for_forever(tmp_path, monkeypat
 
 def test_one_checkpoint_cannot_be_followed(tmp_path):
   train(configured(tmp_path, **FOLLOWED))
-  with pytest.raises(BadInput, match=r'follows one run .*; restore_path is .*20.*give one run, and no checkpoints'):
+  with pytest.raises(
+    BadInput, match=r'follows one run .*; restore_path is .*20.*give one run, and no checkpoints'
+  ):
     follow(tmp_path, restore_path=str(tmp_path / 'checkpoints' / '20'))
 
 
@@ -106,9 +119,13 @@ def test_names_may_have_commas(tmp_path):
   """As those of the points of a sweep do."""
   for name in ('n=1,seed=0', 'n=1,seed=1'):
     train(configured(tmp_path / name, training_steps=20, final_eval=False))
-    modes.evaluate(Dummy, modes.evaluated_configs(configured(tmp_path / name, training_steps=20)), ('eval',))
+    modes.evaluate(
+      Dummy, modes.evaluated_configs(configured(tmp_path / name, training_steps=20)), ('eval',)
+    )
     assert steps(tmp_path / name) == [20]
-  assert len(follow(tmp_path / 'none', restore_path=str(tmp_path / 'n=1,seed=0'), eval__seed=2)) == 1
+  assert (
+    len(follow(tmp_path / 'none', restore_path=str(tmp_path / 'n=1,seed=0'), eval__seed=2)) == 1
+  )
   compare(tmp_path, 'n=1,seed=0', 'n=1,seed=1/checkpoints/20')
   assert list(Comparing.compared[0][2]) == ['n=1,seed=0', 'n=1,seed=1']
 
@@ -117,7 +134,9 @@ class Comparing(Dummy):
   compared: ClassVar[list] = []
 
   def compare(self, mode, folder, evaluations, configs):
-    self.compared.append((mode, folder, {title: found.metrics['distance'] for title, found in evaluations.items()}))
+    self.compared.append(
+      (mode, folder, {title: found.metrics['distance'] for title, found in evaluations.items()})
+    )
     assert configs.keys() == evaluations.keys()
     assert all(isinstance(found, Evaluation) for found in evaluations.values())
     return super().compare(mode, folder, evaluations, configs)
@@ -125,7 +144,9 @@ class Comparing(Dummy):
 
 def compare(tmp_path, *names, **fields):
   paths = ','.join(str(tmp_path / name) for name in names)
-  config = configured(tmp_path / 'none', restore_path=paths, eval__output_dir=str(tmp_path / 'compare'), **fields)
+  config = configured(
+    tmp_path / 'none', restore_path=paths, eval__output_dir=str(tmp_path / 'compare'), **fields
+  )
   Comparing.compared = []
   return modes.evaluate(Comparing, modes.evaluated_configs(config), ('eval', 'eval_twice'))
 
@@ -139,7 +160,9 @@ def two(tmp_path):
 
 def test_several_runs_are_evaluated_and_compared(two, capsys):
   compare(two, 'a', 'b', eval__titles='one, other')
-  assert Comparing.compared == [(mode, two / 'compare' / mode, {'one': 10.0, 'other': 10.0}) for mode in ('eval', 'eval_twice')]
+  assert Comparing.compared == [
+    (mode, two / 'compare' / mode, {'one': 10.0, 'other': 10.0}) for mode in ('eval', 'eval_twice')
+  ]
   assert f'eval of one, other, written to {two}/compare/eval' in capsys.readouterr().out
   assert steps(two / 'a') == [60]
   assert steps(two / 'b') == [40]
@@ -153,7 +176,9 @@ def test_without_titles_models_are_called_by_their_folders_and_steps(two):
   compare(two, 'a', 'c/a')
   assert list(Comparing.compared[0][2]) == [str(two / 'a'), str(two / 'c' / 'a')]
   compare(two, 'a', 'b', eval_checkpoints='all')
-  assert list(Comparing.compared[0][2]) == [f'{run} at step {step}' for run, step in (('a', 40), ('a', 60), ('b', 20), ('b', 40))]
+  assert list(Comparing.compared[0][2]) == [
+    f'{run} at step {step}' for run, step in (('a', 40), ('a', 60), ('b', 20), ('b', 40))
+  ]
   compare(two, 'a')
   assert Comparing.compared == []
 

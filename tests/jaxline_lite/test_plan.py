@@ -45,9 +45,13 @@ def test_log_spaced_steps_are_spread_over_the_run():
   ],
 )
 @pytest.mark.parametrize('most', [1, 9, 1000])
-def test_no_step_at_which_something_is_due_is_passed_over(save, keep, along, saved, evaluated, most):
+def test_no_step_at_which_something_is_due_is_passed_over(
+  save, keep, along, saved, evaluated, most
+):
   plan = Plan(
-    configured('', training_steps=70, save_checkpoint_interval=save, keep_checkpoints=keep, eval_interval=25),
+    configured(
+      '', training_steps=70, save_checkpoint_interval=save, keep_checkpoints=keep, eval_interval=25
+    ),
     evaluates_along=along,
   )
   step, stops = 0, []
@@ -105,7 +109,8 @@ def test_words_come_in_any_order():
   assert read('paper') == ('joint', 'paper')
   assert read('paper, poisson') == read('poisson,paper') == ('poisson', 'paper')
   with pytest.raises(
-    BadInput, match=r"unknown word 'poison' \(did you mean 'poisson'\?\); presets: joint, poisson; sizes: quick, paper"
+    BadInput,
+    match=r"unknown word 'poison' \(did you mean 'poisson'\?\); presets: joint, poisson; sizes: quick, paper",
   ):
     read('poison')
   with pytest.raises(BadInput, match="two sizes were given, 'paper' and 'quick'"):

@@ -1,4 +1,6 @@
-"""The command in its own process: what it takes and how it ends. Wrong command lines are in tests/test_command_line.py."""
+"""The command in its own process: what it takes and how it ends. Wrong command lines are in
+tests/test_command_line.py.
+"""
 
 import signal
 import sys
@@ -15,7 +17,8 @@ from jaxline_lite.signals import StopFlag
 from tests.jaxline_lite import dummy
 
 FILE = dummy.__file__
-pytestmark = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')  # ml_collections reads config files with it
+# ml_collections reads config files with it.
+pytestmark = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')
 
 
 @pytest.fixture
@@ -39,13 +42,22 @@ def command(tmp_path, monkeypatch, capsys):
 
 
 def test_command_trains_and_evaluates(tmp_path, command):
-  status, out, err = command('--config.training_steps', '40', '--noconfig.final_eval', '--config.eval.seed=3', words=':fast')
+  status, out, err = command(
+    '--config.training_steps', '40', '--noconfig.final_eval', '--config.eval.seed=3', words=':fast'
+  )
   assert (status, err) == (0, [])
   assert not (tmp_path / 'run' / 'eval').exists()
   config = read_config(tmp_path / 'run')
-  assert (config.training_steps, config.final_eval, config.eval.seed, config.model.rate) == (40, False, 3, 0.5)
+  assert (config.training_steps, config.final_eval, config.eval.seed, config.model.rate) == (
+    40,
+    False,
+    3,
+    0.5,
+  )
   for mode, made in (('eval', 'eval'), ('eval_twice', 'eval_twice')):
-    status, out, err = command('--jaxline_mode', mode, '--config.eval_checkpoints=20,40', '--config.eval.target=5')
+    status, out, err = command(
+      '--jaxline_mode', mode, '--config.eval_checkpoints=20,40', '--config.eval.target=5'
+    )
     assert (status, err) == (0, [])
     assert out[0] == f'{made} at step 20, seed=0, target=5, written to {tmp_path / "run" / made}'
     lines = read_lines(tmp_path / 'run' / made / 'metrics.jsonl')
@@ -65,14 +77,22 @@ def test_same_command_finds_the_run_finished(command):
   ('arguments', 'status', 'told'),
   [
     (['--config.model.rate=-1'], 2, 'model.rate is -1.0; allowed are numbers above 0'),
-    (['--jaxline_mode=eval_thrice'], 2, "--jaxline_mode: there is no 'eval_thrice' (did you mean 'eval_twice'?)"),
+    (
+      ['--jaxline_mode=eval_thrice'],
+      2,
+      "--jaxline_mode: there is no 'eval_thrice' (did you mean 'eval_twice'?)",
+    ),
     (
       ['--jaxline_mode=eval', '--config.model.rate=2'],
       2,
       '--config.model.rate (0.1 there, 2.0 here): an evaluated run keeps its own config',
     ),
     (['--config.random_seed=1'], 2, 'random_seed (0 there, 1 here)'),
-    (['--config.training_steps=60', '--config.model.bad_loss_at=50'], 2, 'model.bad_loss_at (0 there, 50 here)'),
+    (
+      ['--config.training_steps=60', '--config.model.bad_loss_at=50'],
+      2,
+      'model.bad_loss_at (0 there, 50 here)',
+    ),
   ],
 )
 def test_bad_input_is_one_line(command, arguments, status, told):
@@ -110,7 +130,10 @@ def test_stopped_command_goes_on(tmp_path, command, monkeypatch):
     interrupted.setattr(dummy, 'update', stop)
     interrupted.setattr(modes, 'StopFlag', lambda: flag)
     status, _, err = command()
-  assert (status, err) == (75, ['stopped by SIGTERM; everything is saved and the same command goes on'])
+  assert (status, err) == (
+    75,
+    ['stopped by SIGTERM; everything is saved and the same command goes on'],
+  )
   stopped_at = dummy.steps(tmp_path / 'run')[-1]
   assert 30 < stopped_at < 60
   status, out, _ = command()
@@ -134,8 +157,15 @@ def test_operations_one_by_one(command):
 
 
 def test_overrides_are_told_from_what_the_config_says(monkeypatch):
-  monkeypatch.setattr(sys, 'argv', ['run.py', '--config', f'{FILE}:paper,fast', '--config.eval_modes=("eval","eval_twice")'])
+  monkeypatch.setattr(
+    sys,
+    'argv',
+    ['run.py', '--config', f'{FILE}:paper,fast', '--config.eval_modes=("eval","eval_twice")'],
+  )
   with flagsaver.flagsaver():
     config, mode, overrides = command_line.parse(sys.argv)
   assert (mode, overrides) == ('train', {'eval_modes': ('eval', 'eval_twice')})
-  assert (config.eval_modes, config.checkpoint_dir) == (('eval', 'eval_twice'), 'runs/dummy_fast_paper')
+  assert (config.eval_modes, config.checkpoint_dir) == (
+    ('eval', 'eval_twice'),
+    'runs/dummy_fast_paper',
+  )

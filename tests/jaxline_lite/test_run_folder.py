@@ -15,7 +15,9 @@ from tests.jaxline_lite.dummy import configured, left_by, train
 
 
 def test_second_trainer_is_refused(tmp_path):
-  """In one line with host and process; the first is none the worse, and afterwards the folder is free."""
+  """In one line with host and process; the first is none the worse, and afterwards the folder is
+  free.
+  """
   told = f'already trained by process {os.getpid()} on {socket.gethostname()}; wait for it or choose another folder'
 
   def on_step(step):
@@ -37,9 +39,14 @@ with locked(pathlib.Path({str(tmp_path)!r}), 'trained'):
   print('locked', flush=True)
   time.sleep(60)
 """
-  with subprocess.Popen([sys.executable, '-c', program], stdout=subprocess.PIPE, text=True) as process:
+  with subprocess.Popen(
+    [sys.executable, '-c', program], stdout=subprocess.PIPE, text=True
+  ) as process:
     assert process.stdout.readline() == 'locked\n'
-    with pytest.raises(BadInput, match=f'already trained by process {process.pid} on'), locked(tmp_path, 'trained'):
+    with (
+      pytest.raises(BadInput, match=f'already trained by process {process.pid} on'),
+      locked(tmp_path, 'trained'),
+    ):
       pass
     process.send_signal(signal.SIGKILL)
     process.wait(30)
@@ -55,7 +62,11 @@ def test_who_waits_may_give_up(tmp_path):
     if len(calls) == 3:
       raise KeyError
 
-  with locked(tmp_path, 'evaluated'), pytest.raises(KeyError), locked(tmp_path, 'evaluated', wait=wait):
+  with (
+    locked(tmp_path, 'evaluated'),
+    pytest.raises(KeyError),
+    locked(tmp_path, 'evaluated', wait=wait),
+  ):
     pass
   assert len(calls) == 3
 
@@ -67,7 +78,8 @@ def test_folder_that_cannot_be_made(tmp_path):
 
 
 @pytest.mark.parametrize(
-  ('fields', 'told'), [({'restore_path': 'runs/other'}, 'restore_path is'), ({}, 'checkpoint_dir is empty')]
+  ('fields', 'told'),
+  [({'restore_path': 'runs/other'}, 'restore_path is'), ({}, 'checkpoint_dir is empty')],
 )
 def test_training_needs_a_folder_of_its_own(tmp_path, monkeypatch, fields, told):
   monkeypatch.chdir(tmp_path)
@@ -90,7 +102,10 @@ def test_another_run_is_refused(tmp_path, change, told):
   before = left_by(tmp_path), (tmp_path / 'config.json').read_bytes()
   with pytest.raises(BadInput) as caught:
     train(configured(tmp_path, **change))
-  assert f'another run is there, which differs in {told}; choose another folder with --config.checkpoint_dir' in str(caught.value)
+  assert (
+    f'another run is there, which differs in {told}; choose another folder with '
+    '--config.checkpoint_dir' in str(caught.value)
+  )
   assert (left_by(tmp_path), (tmp_path / 'config.json').read_bytes()) == before
 
 
@@ -99,14 +114,18 @@ def test_experiment_says_what_else_may_change(tmp_path):
   train(configured(tmp_path / 'on'))
   train(configured(tmp_path / 'on', training_steps=100))
   at_once = train(configured(tmp_path / 'once', training_steps=100))
-  assert left_by(tmp_path / 'on')['w'] == left_by(tmp_path / 'once')['w'] == at_once.state['w'].tobytes()
+  assert (
+    left_by(tmp_path / 'on')['w'] == left_by(tmp_path / 'once')['w'] == at_once.state['w'].tobytes()
+  )
   train(configured(tmp_path / 'fixed', model__schedule='cosine'))
   with pytest.raises(BadInput, match=r'differs in training_steps \(60 there, 100 here\)'):
     train(configured(tmp_path / 'fixed', model__schedule='cosine', training_steps=100))
 
 
 def test_config_comes_back_as_it_was(tmp_path):
-  config = configured(tmp_path, eval_modes=('eval', 'eval_twice'), model__rate=1e-7, random_seed=2**63)
+  config = configured(
+    tmp_path, eval_modes=('eval', 'eval_twice'), model__rate=1e-7, random_seed=2**63
+  )
   claim(tmp_path, config)
   assert read_config(tmp_path).to_dict() == config.to_dict()
   refuse_another(tmp_path, config)
@@ -124,7 +143,10 @@ def test_new_and_lost_fields_differ(tmp_path):
   other = configured(tmp_path)
   del other.model.dtype
   other.model.depth = 2
-  with pytest.raises(BadInput, match=r"model.depth \(None there, 2 here\), model.dtype \('float32' there, None here\)"):
+  with pytest.raises(
+    BadInput,
+    match=r"model.depth \(None there, 2 here\), model.dtype \('float32' there, None here\)",
+  ):
     refuse_another(tmp_path, other)
   refuse_another(tmp_path, other, frozenset({'model.depth', 'model.dtype'}))
 
@@ -144,7 +166,9 @@ def test_fields_by_dotted_name():
 
 
 def test_results_keep_their_names_when_evaluation_settings_change(tmp_path):
-  """What the run was evaluated with first stays in config.json, so no arrays take the place of others."""
+  """What the run was evaluated with first stays in config.json, so no arrays take the place of
+  others.
+  """
   train(configured(tmp_path))
   arrays = (tmp_path / 'eval' / '60.npz').read_bytes()
   train(configured(tmp_path, eval__seed=7))

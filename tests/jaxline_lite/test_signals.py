@@ -19,8 +19,12 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.
 
 @pytest.fixture(scope='module', autouse=True)
 def listening():
-  """Tests may themselves run in the background or under nohup, where these are ignored, by their children too."""
-  before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)}
+  """Tests may themselves run in the background or under nohup, where these are ignored, by their
+  children too.
+  """
+  before = {
+    number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)
+  }
   signal.signal(signal.SIGINT, signal.default_int_handler)
   yield
   for number, handler in before.items():
@@ -36,7 +40,9 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def send(monkeypatch):
-  """A hook that sends a signal the first time it is called with a number, and returns when the flag has seen it."""
+  """A hook that sends a signal the first time it is called with a number, and returns when the flag
+  has seen it.
+  """
   flag = StopFlag()
   monkeypatch.setattr(modes, 'StopFlag', lambda: flag)
 
@@ -89,7 +95,12 @@ def test_signal_before_an_evaluation_along(tmp_path, monkeypatch, send):
   """That of step 20 is made; at 40 the state is saved, and its evaluation does not begin."""
   batches = []
   with pytest.raises(Stopped):
-    train(configured(tmp_path), evaluates_along=True, on_step=send(signal.SIGUSR1, at=39), on_batch=batches.append)
+    train(
+      configured(tmp_path),
+      evaluates_along=True,
+      on_step=send(signal.SIGUSR1, at=39),
+      on_batch=batches.append,
+    )
   assert batches == [0, 1, 2]
   assert dummy.steps(tmp_path) == [20, 40]
   monkeypatch.undo()
@@ -113,7 +124,9 @@ with StopFlag() as stop:
   print('interrupted', flush=True)
   time.sleep(60)
 """
-  with subprocess.Popen([sys.executable, '-c', program], stdout=subprocess.PIPE, text=True) as process:
+  with subprocess.Popen(
+    [sys.executable, '-c', program], stdout=subprocess.PIPE, text=True
+  ) as process:
     assert process.stdout.readline() == 'ready\n'
     process.send_signal(first)
     assert process.stdout.readline() == 'received\n'

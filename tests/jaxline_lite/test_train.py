@@ -30,11 +30,15 @@ def alone():
 
 
 @pytest.mark.parametrize(('interval', 'most_steps'), [(1, 1), (7, 16), (100, 60)])
-def test_log_interval_chooses_lines_and_changes_nothing_else(tmp_path, whole, alone, interval, most_steps):
+def test_log_interval_chooses_lines_and_changes_nothing_else(
+  tmp_path, whole, alone, interval, most_steps
+):
   experiment = train(configured(tmp_path, log_train_data_interval=interval), most_steps=most_steps)
   np.testing.assert_equal(experiment.state, alone[0])
   due = range(interval, 61, interval)
-  assert list(read_lines(tmp_path / 'metrics.jsonl')) == [{'step': step, 'loss': alone[1][step - 1]} for step in due]
+  assert list(read_lines(tmp_path / 'metrics.jsonl')) == [
+    {'step': step, 'loss': alone[1][step - 1]} for step in due
+  ]
   ours = left_by(tmp_path)
   assert {**ours, 'metrics.jsonl': b''} == {**whole, 'metrics.jsonl': b''}
 
@@ -84,13 +88,18 @@ def test_finished_run_says_so(tmp_path, capsys):
   before = left_by(tmp_path), (tmp_path / 'timing.jsonl').read_bytes()
   capsys.readouterr()
   train(configured(tmp_path), on_step=crash_at(range(100)), on_batch=crash_at(range(3)))
-  assert capsys.readouterr().out == f'{tmp_path} is finished: 60 steps; choose another --config.checkpoint_dir for another run\n'
+  assert (
+    capsys.readouterr().out
+    == f'{tmp_path} is finished: 60 steps; choose another --config.checkpoint_dir for another run\n'
+  )
   assert (left_by(tmp_path), (tmp_path / 'timing.jsonl').read_bytes()) == before
 
 
 @pytest.mark.parametrize('interrupted', ['train', 'train_eval'])
 def test_missing_evaluation_is_made_up_for(tmp_path, interrupted):
-  """A run is finished only with its last evaluation, which in mode train_eval is due whatever final_eval says."""
+  """A run is finished only with its last evaluation, which in mode train_eval is due whatever
+  final_eval says.
+  """
   along = interrupted == 'train_eval'
   config = configured(tmp_path, training_steps=20, final_eval=not along)
   with pytest.raises(RuntimeError):
@@ -113,10 +122,15 @@ def test_loss_that_is_not_finite_ends_the_run(tmp_path, most_steps):
   for _ in range(2):
     with pytest.raises(Diverged) as caught:
       train(config, most_steps=most_steps)
-    assert str(caught.value) == f'diverged at step 34: loss nan; the last good checkpoint is {tmp_path}/checkpoints/20'
+    assert (
+      str(caught.value)
+      == f'diverged at step 34: loss nan; the last good checkpoint is {tmp_path}/checkpoints/20'
+    )
     assert caught.value.status == 3
     assert dummy.steps(tmp_path) == [20]
-    assert [record['step'] for record in read_lines(tmp_path / 'metrics.jsonl')] == list(range(1, 34))
+    assert [record['step'] for record in read_lines(tmp_path / 'metrics.jsonl')] == list(
+      range(1, 34)
+    )
 
 
 def test_loss_that_is_not_finite_before_a_checkpoint(tmp_path):
@@ -128,44 +142,71 @@ def test_loss_that_is_not_finite_before_a_checkpoint(tmp_path):
 def test_state_that_is_not_finite_is_never_saved(tmp_path, alone, dtype):
   config = configured(tmp_path, model__bad_state_at=40, model__dtype=dtype)
   loss = r'loss 0\.[0-9]+, but the state is not finite'
-  with pytest.raises(Diverged, match=f'diverged at step 40: {loss}; the last good checkpoint is {tmp_path}/checkpoints/20'):
+  with pytest.raises(
+    Diverged,
+    match=f'diverged at step 40: {loss}; the last good checkpoint is {tmp_path}/checkpoints/20',
+  ):
     train(config)
   assert dummy.steps(tmp_path) == [20]
 
 
 @pytest.mark.parametrize(('higher', 'best'), [(False, 40), (True, 20)])
 def test_latest_best_and_kept_checkpoints_stay(tmp_path, higher, best):
-  """The distances at 20, 40, 60 and 80 are 30, 10, 10 and 30: of two that are equally good the earliest is the best."""
+  """The distances at 20, 40, 60 and 80 are 30, 10, 10 and 30: of two that are equally good the
+  earliest is the best.
+  """
   config = configured(
     tmp_path, training_steps=80, save_checkpoint_interval='10', keep_checkpoints='every:30',
     best_model_eval_metric='eval/distance', best_model_eval_metric_higher_is_better=higher,
   )  # fmt: skip
   on_disk = {}
-  train(config, evaluates_along=True, on_step=lambda step: on_disk.setdefault(step, dummy.steps(tmp_path)), most_steps=1)
-  assert [record['distance'] for record in read_lines(tmp_path / 'eval' / 'metrics.jsonl')] == [30, 10, 10, 30]
+  train(
+    config,
+    evaluates_along=True,
+    on_step=lambda step: on_disk.setdefault(step, dummy.steps(tmp_path)),
+    most_steps=1,
+  )
+  assert [record['distance'] for record in read_lines(tmp_path / 'eval' / 'metrics.jsonl')] == [
+    30,
+    10,
+    10,
+    30,
+  ]
   assert on_disk[30] == [20, 30]
   assert on_disk[50] == sorted({best, 30, 40, 50})
   assert dummy.steps(tmp_path) == sorted({best, 30, 60, 70, 80})
 
 
 def test_train_eval_evaluates_at_every_interval_and_at_the_end(tmp_path):
-  train(configured(tmp_path, training_steps=50, eval_modes=('eval', 'eval_twice')), evaluates_along=True)
+  train(
+    configured(tmp_path, training_steps=50, eval_modes=('eval', 'eval_twice')), evaluates_along=True
+  )
   for mode in ('eval', 'eval_twice'):
-    assert [record['step'] for record in read_lines(tmp_path / mode / 'metrics.jsonl')] == [20, 40, 50]
+    assert [record['step'] for record in read_lines(tmp_path / mode / 'metrics.jsonl')] == [
+      20,
+      40,
+      50,
+    ]
     assert {path.name for path in (tmp_path / mode).glob('*.npz')} == {'20.npz', '40.npz', '50.npz'}
 
 
 def test_seconds_between_checkpoints(tmp_path, monkeypatch):
   """Ten seconds a step, more than 100 between checkpoints."""
   now = [0.0]
-  monkeypatch.setattr(loop, 'time', types.SimpleNamespace(perf_counter=lambda: now[0], time=lambda: now[0]))
+  monkeypatch.setattr(
+    loop, 'time', types.SimpleNamespace(perf_counter=lambda: now[0], time=lambda: now[0])
+  )
   newest = []
 
   def on_step(step):
     now[0] += 10
     newest.append(max(dummy.steps(tmp_path), default=0))
 
-  train(configured(tmp_path, training_steps=30, save_checkpoint_interval='100s'), on_step=on_step, most_steps=1)
+  train(
+    configured(tmp_path, training_steps=30, save_checkpoint_interval='100s'),
+    on_step=on_step,
+    most_steps=1,
+  )
   assert newest == [0] * 11 + [11] * 11 + [22] * 8
   assert dummy.steps(tmp_path) == [22, 30]
 
@@ -188,4 +229,7 @@ def test_fewer_steps_than_were_made(tmp_path):
   """The evaluation is recorded at the step whose state it is of."""
   train(configured(tmp_path, final_eval=False))
   train(configured(tmp_path, training_steps=30), on_step=crash_at(range(100)))
-  assert [(record['step'], record['distance']) for record in read_lines(tmp_path / 'eval' / 'metrics.jsonl')] == [(60, 10)]
+  assert [
+    (record['step'], record['distance'])
+    for record in read_lines(tmp_path / 'eval' / 'metrics.jsonl')
+  ] == [(60, 10)]

@@ -7,7 +7,8 @@ from jaxline_lite.writers import Log, Rate, clock
 
 
 @pytest.mark.parametrize(
-  ('seconds', 'shown'), [(0, '0:00'), (59.6, '1:00'), (3599, '59:59'), (3723, '1:02:03'), (90_000, '25:00:00')]
+  ('seconds', 'shown'),
+  [(0, '0:00'), (59.6, '1:00'), (3599, '59:59'), (3723, '1:02:03'), (90_000, '25:00:00')],
 )
 def test_clock(seconds, shown):
   assert clock(seconds) == shown

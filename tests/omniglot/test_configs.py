@@ -1,4 +1,6 @@
-"""Every preset and size of configs/omniglot.py can be built, trained and evaluated; wrong settings are refused."""
+"""Every preset and size of configs/omniglot.py can be built, trained and evaluated; wrong settings
+are refused.
+"""
 
 import itertools
 import re
@@ -30,8 +32,17 @@ def parameters(config) -> int:
   if config.model.embedder == 'linear':
     embedder = (int(np.prod(item(config).shape)) + 1) * width
   else:
-    embedder = config.data.symbolic_config.dataset_size * width if config.model.embedder == 'table' else RESNET
-  block = 4 * width**2 + 4 * width + 2 * width + (8 * width**2 + 5 * width + 2 * width if config.model.mlp else 0)
+    embedder = (
+      config.data.symbolic_config.dataset_size * width
+      if config.model.embedder == 'table'
+      else RESNET
+    )
+  block = (
+    4 * width**2
+    + 4 * width
+    + 2 * width
+    + (8 * width**2 + 5 * width + 2 * width if config.model.mlp else 0)
+  )
   return embedder + labels * width + config.model.layers * block + 2 * width + labels * (width + 1)
 
 
@@ -59,8 +70,12 @@ def test_a_preset_has_its_size_and_makes_a_step_and_its_evaluations(preset, size
   assert re.search(rf'{preset} +{size} .*{count:,}', omniglot.__doc__ or '')
   data = stand_in(config)
   settings = jax.eval_shape(lambda: build.settings(config))
-  after, _ = jax.eval_shape(build.train_step(config), settings.replace(data=data), state, jnp.int32(0))
-  assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
+  after, _ = jax.eval_shape(
+    build.train_step(config), settings.replace(data=data), state, jnp.int32(0)
+  )
+  assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
+    lambda leaf: (leaf.shape, leaf.dtype), state
+  )
   for mode in config.eval_modes:
     task = build.eval_task(config, mode)
     score = sequences.attention_scores if mode == 'eval_induction' else sequences.model_scores
@@ -74,7 +89,11 @@ def test_a_preset_has_its_size_and_makes_a_step_and_its_evaluations(preset, size
 LEARNING = {
   'LSTM': {'model__sequence': 'lstm'},
   'RNN': {'model__sequence': 'rnn'},
-  'symbols': {'data__example_type': 'symbolic', 'data__symbolic_config__dataset_size': 24, 'model__embedder': 'table'},
+  'symbols': {
+    'data__example_type': 'symbolic',
+    'data__symbolic_config__dataset_size': 24,
+    'model__embedder': 'table',
+  },
   'features': {'data__example_type': 'features', 'data__features': 'features.npz'},
   'components': {'data__components': 16},
 }
@@ -96,10 +115,20 @@ def test_100_steps_bring_the_loss_below_guessing(what, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
   ('exemplars', 'augmented', 'classes', 'drawings'),
-  [('all', False, 24, 20), ('single', False, 24, 1), ('separated', False, 480, 1), ('all', True, 192, 20)],
+  [
+    ('all', False, 24, 20),
+    ('single', False, 24, 1),
+    ('separated', False, 480, 1),
+    ('all', True, 192, 20),
+  ],
 )
-def test_classes_are_what_exemplars_and_augmentation_make_of_them(exemplars, augmented, classes, drawings):
-  fields = {'data__omniglot_config__exemplars': exemplars, 'data__omniglot_config__augment_images': augmented}
+def test_classes_are_what_exemplars_and_augmentation_make_of_them(
+  exemplars, augmented, classes, drawings
+):
+  fields = {
+    'data__omniglot_config__exemplars': exemplars,
+    'data__omniglot_config__augment_images': augmented,
+  }
   config = tiny(data__generator_config__preserve_ordering_every_n=8, **fields)
   checks.check(config)
   task, data = build.task(config), build.data(config)
@@ -145,7 +174,11 @@ def test_wrong_settings_are_refused(fields, message):
 
 
 def test_a_file_of_features_that_is_none_is_refused(tmp_path):
-  for name, save in {'absent': None, 'flat': np.zeros((3, 4)), 'nan': np.full((3, 4, 5), np.nan)}.items():
+  for name, save in {
+    'absent': None,
+    'flat': np.zeros((3, 4)),
+    'nan': np.full((3, 4, 5), np.nan),
+  }.items():
     if save is not None:
       np.savez(tmp_path / f'{name}.npz', features=save)
     config = tiny(data__example_type='features', data__features=str(tmp_path / f'{name}.npz'))
@@ -174,7 +207,12 @@ def test_evaluations_of_held_out_labels_are_those_that_have_some():
   config = omniglot.get_config('induction')
   config.eval.labels = 'holdout'
   checks.check(config)
-  assert set(checks.eval_modes(config)) == {'eval_fewshot_holdout', 'eval_fewshot_rare', 'eval_fewshot_zipfian', 'eval_induction'}
+  assert set(checks.eval_modes(config)) == {
+    'eval_fewshot_holdout',
+    'eval_fewshot_rare',
+    'eval_fewshot_zipfian',
+    'eval_induction',
+  }
   trained, held_out = (
     set(map(tuple, np.asarray(task.label_sets).tolist()))
     for task in (build.task(config), build.eval_task(config, 'eval_fewshot_rare'))

@@ -49,4 +49,6 @@ def test_noise_is_normal_and_belongs_to_its_seed():
   assert added.std() == pytest.approx(0.3, rel=0.03)
   assert abs(added.mean()) < 4 * 0.3 / added.size**0.5
   assert np.abs(np.corrcoef(added.reshape(200, -1)[:2])[0, 1]) < 0.4
-  np.testing.assert_allclose(noisy(items[:1], jnp.float32(0.3), seeds[:1]) - 1, added[:1], atol=1e-6)
+  np.testing.assert_allclose(
+    noisy(items[:1], jnp.float32(0.3), seeds[:1]) - 1, added[:1], atol=1e-6
+  )

@@ -1,10 +1,22 @@
-"""How the classes of sequences are labelled, by every labeling, and the sequences that are only evaluated."""
+"""How the classes of sequences are labelled, by every labeling, and the sequences that are only
+evaluated.
+"""
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.omniglot.test_sequences import COMMON, COUNT, ORDER, RARE, agrees, counted, draw, masses, sequences
+from tests.omniglot.test_sequences import (
+  COMMON,
+  COUNT,
+  ORDER,
+  RARE,
+  agrees,
+  counted,
+  draw,
+  masses,
+  sequences,
+)
 
 
 @pytest.mark.parametrize('kind', ['bursty', 'random', 'no_support_common'])
@@ -19,12 +31,19 @@ def test_unfixed_labels_are_drawn_for_each_sequence():
   episodes, positions = draw('bursty', labelings=('unfixed', 'unfixed'), burst=(1.0, 1.0, 0.0))
   y = episodes.y.astype(int)
   assert set(np.unique(y)) == {0, 1}
-  assert all((y[:, i] == y[:, j])[positions[:, i] == positions[:, j]].all() for i in range(9) for j in range(i))
+  assert all(
+    (y[:, i] == y[:, j])[positions[:, i] == positions[:, j]].all()
+    for i in range(9)
+    for j in range(i)
+  )
   agrees(np.bincount(y[:, -1]), [0.5, 0.5])
   same = positions[:, :-1] == positions[:, -1:]
   others = np.array([[np.sum(row == c) for c in row[:-1]] for row in positions[:2_000]])
-  for row in range(2_000):  # the distractor of the problem: the other class that comes three times, where it is the only one
-    triples = {c for c, count in zip(positions[row, :-1], others[row]) if count == 3} - {positions[row, -1]}
+  # The distractor of the problem: the other class that comes three times, where it is the only one.
+  for row in range(2_000):
+    triples = {c for c, count in zip(positions[row, :-1], others[row]) if count == 3} - {
+      positions[row, -1]
+    }
     if len(triples) == 1 and same[row].sum() == 3:
       (distractor,) = triples
       assert y[row, list(positions[row]).index(distractor)] != y[row, -1]
@@ -41,7 +60,12 @@ def test_sets_of_labels_are_those_of_the_problems():
   """Each set as often, and either order within it."""
   sets = ((0, 3), (1, 2), (2, 4))
   episodes, positions = draw('fewshot_rare', label_sets=sets)
-  pairs = np.array([[row[0], row[list(classes != classes[0]).index(True)]] for row, classes in zip(episodes.y, positions)])
+  pairs = np.array(
+    [
+      [row[0], row[list(classes != classes[0]).index(True)]]
+      for row, classes in zip(episodes.y, positions)
+    ]
+  )
   law = {pair: 1 / 6 for a, b in sets for pair in ((a, b), (b, a))}
   found = [(pairs == pair).all(1).sum() for pair in law]
   agrees(found, list(law.values()))
@@ -53,7 +77,9 @@ def test_a_flipped_context_has_each_others_labels():
   for row in range(300):
     classes = np.unique(positions[row])
     assert len(classes) == 2
-    np.testing.assert_array_equal(y[row], np.where(positions[row] == classes[0], classes[1], classes[0]))
+    np.testing.assert_array_equal(
+      y[row], np.where(positions[row] == classes[0], classes[1], classes[0])
+    )
   p = masses('zipfian')
   agrees(counted(positions[:, 0]), (p + p * sum(q / (1 - q) for q in p) - p**2 / (1 - p)) / 2)
 
@@ -77,7 +103,9 @@ def test_labels_are_allowed_kind_by_kind_where_only_some_are_fixed():
     episodes, _ = draw(kind, labelings=labelings)
     allowed = np.flatnonzero(task.allowed(jnp.zeros(8), 12))
     assert set(np.unique(episodes.y[:, -1])) == set(allowed)
-    assert set(task.owned(12)) == {name for name, labeling in zip(('rare', 'common'), labelings) if labeling != 'unfixed'}
+    assert set(task.owned(12)) == {
+      name for name, labeling in zip(('rare', 'common'), labelings) if labeling != 'unfixed'
+    }
 
 
 @pytest.mark.parametrize(
@@ -93,7 +121,9 @@ def test_labels_are_allowed_kind_by_kind_where_only_some_are_fixed():
 )
 def test_labels_that_are_allowed(kind, expected):
   """With three labels for each rare class."""
-  allowed = np.asarray(sequences(kind, labels=3).allowed(jnp.array([4.0, 9.0, 4.0]), 3 * RARE + COMMON + 2))
+  allowed = np.asarray(
+    sequences(kind, labels=3).allowed(jnp.array([4.0, 9.0, 4.0]), 3 * RARE + COMMON + 2)
+  )
   assert np.flatnonzero(allowed).tolist() == list(expected)
 
 

@@ -26,7 +26,9 @@ SEQUENCES = pytest.mark.parametrize('sequence', ['transformer', 'lstm', 'rnn'])
 
 @functools.cache
 def predictor(sequence='transformer', embedder='linear', scale=3.0):
-  """A model with random parameters, larger than at the start so that every input matters; it reads items, not handles."""
+  """A model with random parameters, larger than at the start so that every input matters; it reads
+  items, not handles.
+  """
   config = tiny(model__sequence=sequence, model__embedder=embedder)
   state = build.init(config)
   params = jax.tree.map(lambda leaf: leaf * scale, state.params)
@@ -50,7 +52,10 @@ def test_a_prediction_depends_on_its_item_and_what_stands_before(sequence, seque
   chex.assert_shape(before, (3, 9, outputs(tiny())))
   later = logits(model, items.at[:, k + 1 :].add(1.0), (labels.at[:, k:].add(1.0)) % 24)
   np.testing.assert_allclose(before[:, : k + 1], later[:, : k + 1], atol=1e-4)
-  for changed in ((items.at[:, k].multiply(-1.0), labels), (items, labels.at[:, k - 1].set((labels[:, k - 1] + 1) % 24))):
+  for changed in (
+    (items.at[:, k].multiply(-1.0), labels),
+    (items, labels.at[:, k - 1].set((labels[:, k - 1] + 1) % 24)),
+  ):
     assert np.abs(before[:, k] - logits(model, *changed)[:, k]).max() > 1e-3
 
 
@@ -81,7 +86,9 @@ def test_only_the_query_is_scored_where_only_it_counts(sequences):
 
 
 def test_the_resnet_has_the_published_size():
-  """A stem of 64, four groups of two bottlenecks with 16, 32, 32, 64 channels, batch norms of two numbers per channel."""
+  """A stem of 64, four groups of two bottlenecks with 16, 32, 32, 64 channels, batch norms of two
+  numbers per channel.
+  """
   variables = jax.eval_shape(lambda: ResNet().init(jax.random.key(0), jnp.zeros((2, 105, 105))))
   expected, before = 7 * 7 * 64 + 2 * 64, 64
   for channels in (16, 32, 32, 64):
@@ -102,7 +109,11 @@ def small():
   """Steps of a model with a ResNet of two blocks, their settings and first state."""
   config = tiny()
   network = LabelledItems(
-    ResNet((4, 8), blocks=1, strides=(1, 2), stem=4), Transformer(1, 2, 17, 'rotary'), 8, outputs(config), label_scale=1.0
+    ResNet((4, 8), blocks=1, strides=(1, 2), stem=4),
+    Transformer(1, 2, 17, 'rotary'),
+    8,
+    outputs(config),
+    label_scale=1.0,
   )
   optimizer = clipped(optimizers.adam, schedules.constant)
   settings = build.settings(config).replace(data=build.data(config))
@@ -113,7 +124,9 @@ def small():
     params = variables.pop('params')
     return TrainState(params, optimizer(settings.optimizer).init(params), model_state=variables)
 
-  predict = lambda params, state, numbers: LabelPredictor(params, state, numbers.task, numbers.data, network)
+  predict = lambda params, state, numbers: LabelPredictor(
+    params, state, numbers.task, numbers.data, network
+  )
   return make_train_step(predict, optimizer, 16), settings, start()
 
 
@@ -135,7 +148,9 @@ def trained_on(count: int, steps: int = 3):
 def test_batch_norm_has_the_statistics_of_all_devices(count):
   (alone, losses), (state, others) = trained_on(1), trained_on(count)
   np.testing.assert_allclose(losses, others, atol=1e-4)
-  for ours, theirs in zip(jax.tree.leaves(alone.model_state), jax.tree.leaves(state.model_state), strict=True):
+  for ours, theirs in zip(
+    jax.tree.leaves(alone.model_state), jax.tree.leaves(state.model_state), strict=True
+  ):
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
@@ -144,7 +159,11 @@ def test_batch_norm_keeps_running_averages():
   (_, settings, state), (after, _) = small(), trained_on(1, steps=1)
   images = jax.jit(first_images)(settings)
   convolved = jax.lax.conv_general_dilated(
-    images[..., None], state.params['embedder']['stem']['kernel'], (2, 2), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    images[..., None],
+    state.params['embedder']['stem']['kernel'],
+    (2, 2),
+    'SAME',
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
   )
   norms = after.model_state['batch_stats']['embedder']['norm_stem']['norm']
   np.testing.assert_allclose(norms['mean'], 0.1 * convolved.mean((0, 1, 2)), atol=1e-5)

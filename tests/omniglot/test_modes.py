@@ -1,4 +1,6 @@
-"""How answers to sequences are measured: perfect copiers, hand-built heads, and what an answer is among."""
+"""How answers to sequences are measured: perfect copiers, hand-built heads, and what an answer is
+among.
+"""
 
 import functools
 
@@ -28,7 +30,9 @@ def draw(task, count):
 @jax.jit
 def by_copier(task):
   drawn = draw(task, COUNT)
-  return sequences.scores(Categorical(jax.vmap(lambda episode: copied(episode, OUTPUTS))(drawn)), drawn, task)
+  return sequences.scores(
+    Categorical(jax.vmap(lambda episode: copied(episode, OUTPUTS))(drawn)), drawn, task
+  )
 
 
 @pytest.mark.parametrize('kind', ['fewshot_rare', 'fewshot_zipfian', 'fewshot_holdout'])
@@ -43,7 +47,9 @@ def test_a_copier_is_always_right_on_few_shot_problems(kind):
 
 def test_with_replacement_a_copier_is_right_in_1_less_1_over_2n():
   found = by_copier(task_of('fewshot_holdout', replacement=True))
-  assert found['correct_closed'].mean() == pytest.approx(1 - 1 / (2 * HOLDOUT), abs=4 * 0.5 / COUNT**0.5)
+  assert found['correct_closed'].mean() == pytest.approx(
+    1 - 1 / (2 * HOLDOUT), abs=4 * 0.5 / COUNT**0.5
+  )
 
 
 def test_a_copier_of_a_flipped_context_never_gives_the_classs_own_label():
@@ -54,7 +60,9 @@ def test_a_copier_of_a_flipped_context_never_gives_the_classs_own_label():
 
 
 def test_any_label_of_the_querys_class_is_its_own():
-  """With three labels for each rare class, an answer with another one of them is wrong, and from the weights."""
+  """With three labels for each rare class, an answer with another one of them is wrong, and from
+  the weights.
+  """
   task = task_of('no_support_rare', labels=3)
   drawn = draw(task, 300)
   other = 3 * drawn.task.positions[:, -1] + (drawn.y[:, -1].astype(jnp.int32) + 1) % 3
@@ -78,7 +86,9 @@ def test_answers_are_counted_among_the_labels_that_they_are():
   found = scored(Categorical(10 * jnp.eye(OUTPUTS)), drawn, task)
   labels = np.arange(OUTPUTS)
   np.testing.assert_array_equal(found['correct_open'], labels == drawn.y[0, -1])
-  np.testing.assert_array_equal(found['correct_closed'][: RARE + COMMON], found['correct_open'][: RARE + COMMON])
+  np.testing.assert_array_equal(
+    found['correct_closed'][: RARE + COMMON], found['correct_open'][: RARE + COMMON]
+  )
   np.testing.assert_array_equal(found['share_context'], np.isin(labels, drawn.y[0, :-1]))
   np.testing.assert_array_equal(found['share_fewshot'], labels < 2)
   np.testing.assert_array_equal(found['share_rare'], labels < RARE)
@@ -90,14 +100,18 @@ def test_closed_answers_are_of_the_labels_that_are_possible():
   """A model that prefers an impossible label is right closed, wrong open."""
   task = task_of('fewshot_rare')
   drawn = draw(task, 50)
-  eta = jax.nn.one_hot(drawn.y[:, -1].astype(jnp.int32), OUTPUTS) + 5 * jax.nn.one_hot(7, OUTPUTS)[None]
+  eta = (
+    jax.nn.one_hot(drawn.y[:, -1].astype(jnp.int32), OUTPUTS) + 5 * jax.nn.one_hot(7, OUTPUTS)[None]
+  )
   found = scored(Categorical(eta), drawn, task)
   np.testing.assert_array_equal(found['correct_open'], 0)
   np.testing.assert_array_equal(found['correct_closed'], 1)
 
 
 class Handmade:
-  """Attention by hand over tokens x_0 y_0 x_1 y_1 ...: in block 0 one head of previous tokens, in block 1 one of induction."""
+  """Attention by hand over tokens x_0 y_0 x_1 y_1 ...: in block 0 one head of previous tokens, in
+  block 1 one of induction.
+  """
 
   data = type('Handles', (), {'look_up': staticmethod(lambda x: x)})()
 
@@ -116,13 +130,18 @@ class Handmade:
       induction[row, -1, 2 * same + 1] = 1 / len(same)
     first = np.broadcast_to(np.stack([before, uniform]), (batch, 2, tokens, tokens))
     second = np.stack([induction, np.broadcast_to(uniform, induction.shape)], axis=1)
-    return {f'sequence/block_{block}/attention/weights': jnp.asarray(weights) for block, weights in enumerate((first, second))}
+    return {
+      f'sequence/block_{block}/attention/weights': jnp.asarray(weights)
+      for block, weights in enumerate((first, second))
+    }
 
 
 def test_handmade_heads_have_strength_1():
   task, seed, indices = task_of('fewshot_holdout'), jnp.uint32(0), jnp.arange(40)
   drawn = episodes(task, seed, indices)
-  found = sequences.attention_scores(Handmade(np.asarray(drawn.task.positions)), task, seed, indices)
+  found = sequences.attention_scores(
+    Handmade(np.asarray(drawn.task.positions)), task, seed, indices
+  )
   assert set(found) == {'previous/0', 'induction/0', 'previous/1', 'induction/1'}
   np.testing.assert_allclose(found['previous/0'][:, 0], 1, rtol=1e-6)
   np.testing.assert_allclose(found['induction/1'][:, 0], 1, rtol=1e-6)
@@ -134,10 +153,16 @@ def test_handmade_heads_have_strength_1():
 def test_tables_have_every_number_with_its_error():
   measured = {name: np.asarray(values) for name, values in by_copier(task_of('bursty')).items()}
   metrics, table = sequences.summarize(
-    measured | {'copier/correct_open': measured['correct_open'], 'copier/correct_closed': measured['correct_closed']}
+    measured
+    | {
+      'copier/correct_open': measured['correct_open'],
+      'copier/correct_closed': measured['correct_closed'],
+    }
   )
   assert metrics['accuracy_open'] == pytest.approx(measured['correct_open'].mean())
-  assert metrics['accuracy_open_se'] == pytest.approx(measured['correct_open'].std(ddof=1) / COUNT**0.5)
+  assert metrics['accuracy_open_se'] == pytest.approx(
+    measured['correct_open'].std(ddof=1) / COUNT**0.5
+  )
   assert 'copier of the context' in table
   attention = {'previous/0': np.random.default_rng(0).uniform(size=(30, 2))}
   metrics, table = sequences.summarize_attention(attention)

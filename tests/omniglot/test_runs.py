@@ -47,7 +47,9 @@ def test_kinds_of_sequences_are_evaluated_in_one_process(run):
 
 
 def test_evaluations_are_repeatable_and_recorded_once(run):
-  first, again = (icljax.evaluate(run, 'eval_fewshot_rare', episodes=20, batch_size=size) for size in (16, 4))
+  first, again = (
+    icljax.evaluate(run, 'eval_fewshot_rare', episodes=20, batch_size=size) for size in (16, 4)
+  )
   np.testing.assert_array_equal(first['sequences/correct_open'], again['sequences/correct_open'])
   assert len(list(read_lines(run / 'eval_fewshot_rare' / 'metrics.jsonl'))) == 1
 
@@ -58,9 +60,13 @@ def test_eval_alone_names_no_single_evaluation(run):
 
 
 def test_models_are_compared(run, tmp_path, capsys):
-  both = icljax.compare([run, run / 'checkpoints' / '10'], 'eval_fewshot_holdout', ['end', 'half'], tmp_path)
+  both = icljax.compare(
+    [run, run / 'checkpoints' / '10'], 'eval_fewshot_holdout', ['end', 'half'], tmp_path
+  )
   assert set(both) == {'end', 'half'}
-  assert {'comparison.png', 'comparison.csv'} <= {path.name for path in (tmp_path / 'eval_fewshot_holdout').iterdir()}
+  assert {'comparison.png', 'comparison.csv'} <= {
+    path.name for path in (tmp_path / 'eval_fewshot_holdout').iterdir()
+  }
   assert 'accuracy_closed' in capsys.readouterr().out
 
 
@@ -72,17 +78,27 @@ def test_a_trained_model_labels_drawings(run):
   images = np.asarray(data.look_up(episodes.x))
   labels = np.asarray(episodes.y)
   for row in range(3):
-    answer = model.at(images[row, :-1], labels[row, :-1], np.repeat(images[row, -1:], QUERIES + 1, axis=0))
+    answer = model.at(
+      images[row, :-1], labels[row, :-1], np.repeat(images[row, -1:], QUERIES + 1, axis=0)
+    )
     assert answer.probs().shape == (QUERIES + 1, 24)
     rows = model.activations(images, labels, 'head')['head']
     np.testing.assert_allclose(answer.eta[0], rows[row, -1], atol=1e-4)
   assert model.at(images[0, :0], labels[0, :0], images[0, :2]).probs().shape == (2, 24)
-  assert model.activations(images, labels, '*attention/weights')['sequence/block_0/attention/weights'].shape == (3, 2, 17, 17)
-  with pytest.raises(ValueError, match=r'y_context has labels from 0 to 24; allowed are whole numbers from 0 to 23'):
+  assert model.activations(images, labels, '*attention/weights')[
+    'sequence/block_0/attention/weights'
+  ].shape == (3, 2, 17, 17)
+  with pytest.raises(
+    ValueError, match=r'y_context has labels from 0 to 24; allowed are whole numbers from 0 to 23'
+  ):
     model.at(images[0, :2], [0, 24], images[0, :1])
-  with pytest.raises(ValueError, match=r'drawings have numbers from 0 to 255; allowed are 0, paper, to 1, ink'):
+  with pytest.raises(
+    ValueError, match=r'drawings have numbers from 0 to 255; allowed are 0, paper, to 1, ink'
+  ):
     model.at(255 * images[0, :2], labels[0, :2], images[0, :1])
-  with pytest.raises(ValueError, match=r'x_query has shape \[14, 14\]; this model takes \[Q, 14, 14\]'):
+  with pytest.raises(
+    ValueError, match=r'x_query has shape \[14, 14\]; this model takes \[Q, 14, 14\]'
+  ):
     model.at(images[0, :2], [0, 1], images[0, 0])
 
 
@@ -92,8 +108,12 @@ def test_a_run_starts_from_another_with_its_batch_norm(tmp_path):
   state = state.replace(model_state=jax.tree.map(lambda leaf: leaf + 0.5, state.model_state))
   claim(tmp_path, config)
   Checkpoints(tmp_path / 'checkpoints', print).save(1, state, {})
-  other = tiny(tmp_path / 'two', model__embedder='resnet', data__side=8, init_from=str(tmp_path), random_seed=1)
+  other = tiny(
+    tmp_path / 'two', model__embedder='resnet', data__side=8, init_from=str(tmp_path), random_seed=1
+  )
   experiment = Experiment(other)
   experiment.begin()
   for name in ('params', 'model_state'):
-    chex.assert_trees_all_equal(getattr(experiment.state, name), jax.device_get(getattr(state, name)))
+    chex.assert_trees_all_equal(
+      getattr(experiment.state, name), jax.device_get(getattr(state, name))
+    )

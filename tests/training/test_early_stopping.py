@@ -18,7 +18,9 @@ def stop_after(losses, **rule) -> int | None:
   rule = {'patience': 4, 'min_delta': 0.0, 'window': 2, 'earliest': 0} | rule
   rule = Rule(**{name: jnp.asarray(value) for name, value in rule.items()})
   losses = jnp.asarray(losses, jnp.float32)
-  seen = lambda carry, each: (lambda after: (after, after.stopped))(watch(rule, carry, each[1], each[0]))
+  seen = lambda carry, each: (lambda after: (after, after.stopped))(
+    watch(rule, carry, each[1], each[0])
+  )
   stopped = np.asarray(jax.lax.scan(seen, start(), (jnp.arange(len(losses)), losses))[1])
   return int(stopped.argmax()) + 1 if stopped.any() else None
 
@@ -26,7 +28,8 @@ def stop_after(losses, **rule) -> int | None:
 def test_a_run_stops_when_patience_is_over():
   falling, flat = list(np.linspace(2, 1, 10)), [1.0] * 20
   assert stop_after(falling) is None
-  assert stop_after(falling + flat) == 16  # the mean of steps 11 and 12 is the best, and 4 steps go by
+  # The mean of steps 11 and 12 is the best, and 4 steps go by.
+  assert stop_after(falling + flat) == 16
   assert stop_after(falling + flat, patience=10) == 22
   assert stop_after(flat) == 6
 
@@ -40,7 +43,9 @@ def test_a_mean_has_to_be_lower_by_min_delta():
 
 @pytest.mark.parametrize('peak', [0, 7, 20])
 def test_a_run_never_stops_before_the_peak(peak):
-  """The first window that begins after it is the best, whatever happened before, and patience begins there."""
+  """The first window that begins after it is the best, whatever happened before, and patience
+  begins there.
+  """
   after = stop_after(np.arange(40.0), earliest=peak)  # it only gets worse
   assert after == peak + (peak % 2) + 2 + 4
 
@@ -57,8 +62,22 @@ def test_what_was_before_the_full_size_does_not_count():
   [
     ({}, 4),
     ({'optimizer__schedule': 'constant'}, 0),
-    ({'task__curriculum__interval': 10, 'task__curriculum__points_start': 3, 'task__curriculum__points_increment': 2}, 20),
-    ({'task__curriculum__interval': 10, 'task__curriculum__points_start': 3, 'task__curriculum__points_increment': 0}, 2**31 - 1),
+    (
+      {
+        'task__curriculum__interval': 10,
+        'task__curriculum__points_start': 3,
+        'task__curriculum__points_increment': 2,
+      },
+      20,
+    ),
+    (
+      {
+        'task__curriculum__interval': 10,
+        'task__curriculum__points_start': 3,
+        'task__curriculum__points_increment': 0,
+      },
+      2**31 - 1,
+    ),
   ],
 )
 def test_the_earliest_step_is_that_of_the_peak_and_the_full_size(fields, earliest):
@@ -67,7 +86,9 @@ def test_the_earliest_step_is_that_of_the_peak_and_the_full_size(fields, earlies
 
 @pytest.fixture(scope='module')
 def stubborn():
-  """A run that cannot improve: it learns nothing, and stops at the first window that is allowed to end it."""
+  """A run that cannot improve: it learns nothing, and stops at the first window that is allowed to
+  end it.
+  """
   config = tiny(
     training_steps=400, optimizer__learning_rate=1e-12, optimizer__warmup_steps=60,
     early_stopping__patience=20, early_stopping__window=10, early_stopping__min_delta=5.0,
@@ -89,7 +110,9 @@ def test_a_run_stops_early_is_finished_and_evaluated(stubborn, tmp_path, capsys)
   """At step 90: the window after the peak at 60 is the best, and 20 steps go by."""
   state = stubborn(tmp_path)
   assert int(state.opt_state[1][0].count) == 90
-  assert [line['step'] for line in read_lines(tmp_path / 'metrics.jsonl')] == list(range(10, 91, 10))
+  assert [line['step'] for line in read_lines(tmp_path / 'metrics.jsonl')] == list(
+    range(10, 91, 10)
+  )
   assert [line['step'] for line in read_lines(tmp_path / 'eval' / 'metrics.jsonl')] == [90]
   assert 'stopped early after step 90' in capsys.readouterr().out
   stubborn(tmp_path)
@@ -98,6 +121,8 @@ def test_a_run_stops_early_is_finished_and_evaluated(stubborn, tmp_path, capsys)
 
 def test_a_stopped_run_has_the_same_bits_in_other_pieces(stubborn, tmp_path):
   first = stubborn(tmp_path / 'a', final_eval=False)
-  second = stubborn(tmp_path / 'b', final_eval=False, save_checkpoint_interval='7', log_train_data_interval=3)
+  second = stubborn(
+    tmp_path / 'b', final_eval=False, save_checkpoint_interval='7', log_train_data_interval=3
+  )
   for ours, theirs in zip(jax.tree.leaves(first), jax.tree.leaves(second)):
     np.testing.assert_array_equal(ours, theirs)

@@ -42,7 +42,9 @@ def test_a_schedule_has_its_rates_at_named_steps(name):
 def test_a_schedule_is_that_of_optax(name, theirs):
   """Inside, at every step; optax rounds the end of one_cycle's warm-up down to a whole step."""
   steps = jnp.arange(110)
-  np.testing.assert_allclose(SCHEDULES[name](NUMBERS, steps), jax.vmap(theirs)(steps), rtol=2e-5, atol=2e-6)
+  np.testing.assert_allclose(
+    SCHEDULES[name](NUMBERS, steps), jax.vmap(theirs)(steps), rtol=2e-5, atol=2e-6
+  )
 
 
 def test_without_warmup_a_schedule_starts_at_its_peak():
@@ -53,13 +55,17 @@ def test_without_warmup_a_schedule_starts_at_its_peak():
 
 
 def test_adamw_decays_the_kernels_of_blocks_and_nothing_else():
-  shapes = jax.eval_shape(lambda: build.init(tiny(task__families='poisson,neg_binomial', model__layers=2))).params
+  shapes = jax.eval_shape(
+    lambda: build.init(tiny(task__families='poisson,neg_binomial', model__layers=2))
+  ).params
   params = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), shapes)
   expected = {f'sequence/block_{block}/{kernel}/kernel' for block in (0, 1) for kernel in KERNELS}
   assert {name for name, decays in named(decayed(params)).items() if decays} == expected
   optimizer = clipped(OPTIMIZERS['adamw'], constant)(NUMBERS)
   still = jax.tree.map(jnp.zeros_like, params)
-  updates, _ = jax.jit(lambda params: optimizer.update(still, optimizer.init(params), params))(params)
+  updates, _ = jax.jit(lambda params: optimizer.update(still, optimizer.init(params), params))(
+    params
+  )
   moved = {name: leaf for name, leaf in named(updates).items() if np.any(leaf)}
   assert moved.keys() == expected
   for name, update in moved.items():
@@ -89,7 +95,9 @@ def test_gradients_are_clipped_first_and_the_read_out_has_no_part_in_it(name):
   moved, state = update(0.1)
   np.testing.assert_array_equal(moved['a'], update(1e6)[0]['a'])
   np.testing.assert_allclose(moved['a'], update(0.1, scale=7.0)[0]['a'], rtol=1e-6)
-  assert abs(moved[READ_OUT][0]) == pytest.approx(READ_OUT_PACE * (2.0 if name != 'sgd' else 0.2), rel=1e-4)
+  assert abs(moved[READ_OUT][0]) == pytest.approx(
+    READ_OUT_PACE * (2.0 if name != 'sgd' else 0.2), rel=1e-4
+  )
   first_moment = next(leaf for leaf in jax.tree.leaves(state) if leaf.shape == (3,))
   share = 1.0 if name == 'sgd' else 0.1  # of a gradient in the first moment
   np.testing.assert_allclose(first_moment, share * 0.5 * np.array([0.6, 0.8, 0.0]), rtol=1e-5)

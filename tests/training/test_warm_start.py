@@ -17,7 +17,11 @@ from jaxline_lite.run_folder import claim, read_config
 from tests.configs import tiny
 from tests.glms import draw_at
 
-LEARNING = {'training_steps': 200, 'optimizer__learning_rate': 5e-3, 'optimizer__schedule': 'constant'}
+LEARNING = {
+  'training_steps': 200,
+  'optimizer__learning_rate': 5e-3,
+  'optimizer__schedule': 'constant',
+}
 
 
 @pytest.fixture(scope='module')
@@ -26,7 +30,13 @@ def poisson_of(tmp_path_factory):
 
   @functools.cache
   def run(head: str):
-    config = tiny(tmp_path_factory.mktemp(head), task__families='poisson', model__head=head, final_eval=False, **LEARNING)
+    config = tiny(
+      tmp_path_factory.mktemp(head),
+      task__families='poisson',
+      model__head=head,
+      final_eval=False,
+      **LEARNING,
+    )
     return modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
 
   return run
@@ -48,12 +58,18 @@ def scores(config, params):
 @pytest.mark.parametrize('head', ['mixture', 'eta'])
 def test_a_joint_model_starts_at_the_poisson_runs_loss(poisson_of, head, tmp_path):
   run = poisson_of(head)
-  config = tiny(tmp_path, task__families='poisson,neg_binomial', model__head=head, init_from=str(run))
+  config = tiny(
+    tmp_path, task__families='poisson,neg_binomial', model__head=head, init_from=str(run)
+  )
   machine = Experiment(config, jax.devices()[:1])
   fresh = scores(config, machine.state.params)
   machine.begin()
   source = tiny(run, task__families='poisson', model__head=head, **LEARNING)
-  trained = Checkpoints(run / 'checkpoints', print).read_any([200], jax.eval_shape(lambda: build.init(source)))[1].params
+  trained = (
+    Checkpoints(run / 'checkpoints', print)
+    .read_any([200], jax.eval_shape(lambda: build.init(source)))[1]
+    .params
+  )
   theirs, ours = scores(source, trained), scores(config, machine.state.params)
   assert abs(ours.mean() - theirs.mean()) < 1e-3
   np.testing.assert_allclose(ours, theirs, atol=5e-3)
@@ -65,7 +81,9 @@ def test_a_joint_model_starts_at_the_poisson_runs_loss(poisson_of, head, tmp_pat
 
 def test_a_resumed_run_does_not_start_again(poisson, tmp_path):
   """Only the first command of a run reads `init_from`: its source may be gone by then."""
-  config = tiny(tmp_path / 'next', task__families='poisson', init_from=str(poisson), final_eval=False)
+  config = tiny(
+    tmp_path / 'next', task__families='poisson', init_from=str(poisson), final_eval=False
+  )
   begun = []
 
   class Counting(Experiment):
@@ -83,15 +101,21 @@ def test_a_resumed_run_does_not_start_again(poisson, tmp_path):
 
 
 def test_a_source_of_another_size_is_refused_and_the_folder_stays_free(poisson, tmp_path):
-  config = tiny(tmp_path, model__width=8, task__families='poisson,neg_binomial', init_from=str(poisson))
-  with pytest.raises(BadInput, match=r'init_from is .*: its .* \[.*\] is \[.*\] here; set the same sizes'):
+  config = tiny(
+    tmp_path, model__width=8, task__families='poisson,neg_binomial', init_from=str(poisson)
+  )
+  with pytest.raises(
+    BadInput, match=r'init_from is .*: its .* \[.*\] is \[.*\] here; set the same sizes'
+  ):
     modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
   assert {path.name for path in tmp_path.iterdir()} <= {'.lock'}
 
 
 def test_a_run_records_the_checkpoint_that_it_started_from(poisson, tmp_path):
   """Also if the source has a newer one by the time that the same command goes on."""
-  config = tiny(tmp_path / 'joint', init_from=str(poisson), task__families='poisson', training_steps=10)
+  config = tiny(
+    tmp_path / 'joint', init_from=str(poisson), task__families='poisson', training_steps=10
+  )
   config.final_eval, config.optimizer.schedule = False, 'constant'
   make = lambda config: Experiment(config, jax.devices()[:1])
   modes.train(make, config)
@@ -103,10 +127,15 @@ def test_a_run_records_the_checkpoint_that_it_started_from(poisson, tmp_path):
     modes.train(make, config)
 
 
-@pytest.mark.parametrize(('field', 'value'), [('model__heads', 4), ('model__tokens', 'interleaved')])
+@pytest.mark.parametrize(
+  ('field', 'value'), [('model__heads', 4), ('model__tokens', 'interleaved')]
+)
 def test_a_source_whose_parameters_mean_something_else_is_refused(poisson, tmp_path, field, value):
   config = tiny(tmp_path, task__families='poisson', init_from=str(poisson), **{field: value})
-  with pytest.raises(BadInput, match=f'init_from is .*: its model.{field[7:]} is .*, here it is {value!r}; set the same'):
+  with pytest.raises(
+    BadInput,
+    match=f'init_from is .*: its model.{field[7:]} is .*, here it is {value!r}; set the same',
+  ):
     Experiment(config, jax.devices()[:1]).begin()
 
 
@@ -117,7 +146,9 @@ def test_a_read_out_of_other_families_starts_fresh(tmp_path):
   Checkpoints(tmp_path / 'joint' / 'checkpoints', print).save(1, build.init(source), {})
   params = {}
   for families in ('poisson,neg_binomial', 'neg_binomial,poisson', 'poisson,neg_binomial,linear'):
-    config = tiny(tmp_path / families, task__families=families, init_from=str(tmp_path / 'joint'), random_seed=1)
+    config = tiny(
+      tmp_path / families, task__families=families, init_from=str(tmp_path / 'joint'), random_seed=1
+    )
     machine = Experiment(config, jax.devices()[:1])
     fresh = named(machine.state.params)['read_out/kernel']
     machine.begin()
@@ -125,7 +156,9 @@ def test_a_read_out_of_other_families_starts_fresh(tmp_path):
     assert np.array_equal(after['read_out/kernel'], fresh) == (families != 'poisson,neg_binomial')
     params[families] = after['head/poisson/kernel']
   np.testing.assert_array_equal(params['poisson,neg_binomial'], params['neg_binomial,poisson'])
-  np.testing.assert_array_equal(params['poisson,neg_binomial'], params['poisson,neg_binomial,linear'])
+  np.testing.assert_array_equal(
+    params['poisson,neg_binomial'], params['poisson,neg_binomial,linear']
+  )
 
 
 def test_a_source_that_is_not_there_is_refused(tmp_path):

@@ -1,4 +1,6 @@
-"""Evaluations of generalized linear models: a model beside every oracle, over the number of pairs seen."""
+"""Evaluations of generalized linear models: a model beside every oracle, over the number of pairs
+seen.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,9 +29,11 @@ class Outcomes:
   """Of the runs of one config.
 
   Attributes:
-    measure: (name, function of (arguments, tree, indices), arguments, of_state, check) -> its arrays over all evaluation
-      episodes; `tree` is (parameters, model state, data) on the devices where `of_state`.
-    source: what data there are, for a line of the log; nothing, where episodes are drawn from nothing.
+    measure: (name, function of (arguments, tree, indices), arguments, of_state, check) -> its
+      arrays over all evaluation episodes; `tree` is (parameters, model state, data) on the devices
+      where `of_state`.
+    source: what data there are, for a line of the log; nothing, where episodes are drawn from
+      nothing.
   """
 
   source = ''
@@ -43,7 +47,10 @@ class Outcomes:
 
   def _check_metrics(self) -> None:
     """Raises ValueError for metrics that would fail after all the training."""
-    task, state = build.eval_task(self.config, 'eval'), jax.eval_shape(lambda: build.init(self.config))
+    task, state = (
+      build.eval_task(self.config, 'eval'),
+      jax.eval_shape(lambda: build.init(self.config)),
+    )
     measure = lambda params: glm.model_scores(
       build.predictor(self.config, params), task, jnp.uint32(0), jnp.arange(2), None, self._metrics
     )
@@ -58,11 +65,15 @@ class Outcomes:
 
     def score_model(arguments, tree, indices):
       model = build.predictor(self.config, *tree)
-      return glm.model_scores(model, *arguments, indices=indices, axis=devices.AXIS, metrics=self._metrics)
+      return glm.model_scores(
+        model, *arguments, indices=indices, axis=devices.AXIS, metrics=self._metrics
+      )
 
     if program not in self._reference_scores:
       arguments = (task, subject.normals(self.config, task), seed)
-      self._reference_scores[program] = self._measure(f'{program} references', score_references, arguments, False, check)
+      self._reference_scores[program] = self._measure(
+        f'{program} references', score_references, arguments, False, check
+      )
     model = self._measure(f'{program} model', score_model, (task, seed), True, check)
     arrays = glm.arrays(model, self._reference_scores[program])
     metrics, table = glm.summarize(arrays, self._shown(mode))
@@ -83,17 +94,35 @@ class Outcomes:
     if lines:
       steps, loss = np.array([[line['step'], line['loss']] for line in lines]).T
       records = EvalFolder(folder, 'eval').records(settings_of(self.config))
-      plots.training(folder / 'train.png', steps, loss, pd.DataFrame(records), f'{folder.name}: training')
+      plots.training(
+        folder / 'train.png', steps, loss, pd.DataFrame(records), f'{folder.name}: training'
+      )
 
   def draw_evaluation(
-    self, mode: str, folder: Path, step: int, shifts: list[str], evaluation: Evaluation, records: list[dict[str, Any]]
+    self,
+    mode: str,
+    folder: Path,
+    step: int,
+    shifts: list[str],
+    evaluation: Evaluation,
+    records: list[dict[str, Any]],
   ) -> None:
     suffix, run = ''.join(f'_{shift}' for shift in shifts), folder.parent.name
     title = ', '.join([run, f'{mode} at step {step}', *shifts])
     curves.curves(folder, suffix, evaluation.arrays, title)
     curves.families(folder, suffix, evaluation.arrays, self._shown(mode), title)
-    curves.over_training(folder, suffix, records, ', '.join([run, f'{mode} over training', *shifts]))
+    curves.over_training(
+      folder, suffix, records, ', '.join([run, f'{mode} over training', *shifts])
+    )
 
-  def compare(self, mode: str, folder: Path, evaluations: dict[str, Evaluation], configs: dict[str, ConfigDict]) -> str:
+  def compare(
+    self,
+    mode: str,
+    folder: Path,
+    evaluations: dict[str, Evaluation],
+    configs: dict[str, ConfigDict],
+  ) -> str:
     told = {title: config.model.head == 'eta' for title, config in configs.items()}
-    return curves.comparison(folder, {title: found.arrays for title, found in evaluations.items()}, told, mode)
+    return curves.comparison(
+      folder, {title: found.arrays for title, found in evaluations.items()}, told, mode
+    )

@@ -1,4 +1,6 @@
-"""Pictures of generalized linear models: nats over pairs and over training, and what is known of families."""
+"""Pictures of generalized linear models: nats over pairs and over training, and what is known of
+families.
+"""
 
 import re
 from collections.abc import Sequence
@@ -26,62 +28,108 @@ STYLES = {
 def curves(path: Path, nats: dict[str, np.ndarray], title: str) -> None:
   """Nats over the number of pairs seen, with bands of two standard errors; `[n, K]` by predictor.
 
-  A predictor whose numbers are another's has no curve of its own: told the only family there is, Bayes is Bayes.
+  A predictor whose numbers are another's has no curve of its own: told the only family there is,
+  Bayes is Bayes.
   """
   drawing, axes = figure(title, ('pairs seen, k', 'nats per target'))
   whole(axes)
   shown = {
-    name: values for name, values in nats.items() if name != 'bayes_family' or not np.array_equal(values, nats.get('bayes', ()))
+    name: values
+    for name, values in nats.items()
+    if name != 'bayes_family' or not np.array_equal(values, nats.get('bayes', ()))
   }
   for name, values in shown.items():
-    banded(axes, np.arange(values.shape[1]), *mean_and_error(values), label=name, **STYLES.get(name, {}))
+    banded(
+      axes, np.arange(values.shape[1]), *mean_and_error(values), label=name, **STYLES.get(name, {})
+    )
   framed(axes, [mean_and_error(values)[0] for name, values in nats.items() if name != 'naive'])
   legend(axes)
   save(drawing, path)
 
 
-def training(path: Path, steps: np.ndarray, loss: np.ndarray, evaluated: pd.DataFrame, title: str) -> None:
-  """The loss of the logged steps `[n]`, its running mean over a tenth of them, and what evaluations found.
+def training(
+  path: Path, steps: np.ndarray, loss: np.ndarray, evaluated: pd.DataFrame, title: str
+) -> None:
+  """The loss of the logged steps `[n]`, its running mean over a tenth of them, and what evaluations
+  found.
 
   Args:
-    evaluated: a row per evaluation, with `step`, `nats` of the model and `nats_<reference>` of every reference.
+    evaluated: a row per evaluation, with `step`, `nats` of the model and `nats_<reference>` of
+      every reference.
   """
   drawing, axes = figure(title, ('step', 'nats per target'))
   axes.plot(steps, loss, color='C3', alpha=0.3, label='training loss')
   window = max(1, len(loss) // 10)
   smooth = np.convolve(loss, np.ones(window) / window, mode='valid')
   if window > 1:
-    axes.plot(steps[window - 1 :], smooth, color='C3', label=f'mean of the last {window} logged steps')
+    axes.plot(
+      steps[window - 1 :], smooth, color='C3', label=f'mean of the last {window} logged steps'
+    )
   if len(evaluated):
     axes.errorbar(
-      evaluated.step, evaluated.nats, 2 * evaluated.nats_se, fmt='o', color='C1', markersize=4, label='evaluated, ± 2 s.e.'
+      evaluated.step,
+      evaluated.nats,
+      2 * evaluated.nats_se,
+      fmt='o',
+      color='C1',
+      markersize=4,
+      label='evaluated, ± 2 s.e.',
     )
     _reference_lines(axes, evaluated)
-  framed(axes, [loss, *(evaluated[name] for name in _references(evaluated).values() if name != 'nats_naive')])
+  framed(
+    axes,
+    [loss, *(evaluated[name] for name in _references(evaluated).values() if name != 'nats_naive')],
+  )
   axes.legend(frameon=False, ncols=2, fontsize='small')
   save(drawing, path)
 
 
 def _references(evaluated: pd.DataFrame) -> dict[str, str]:
   """The columns of the references' nats, by reference."""
-  columns = [name for name in evaluated.columns if name.startswith('nats_') and f'{name}_se' in evaluated.columns]
+  columns = [
+    name
+    for name in evaluated.columns
+    if name.startswith('nats_') and f'{name}_se' in evaluated.columns
+  ]
   return {name.removeprefix('nats_'): name for name in columns}
 
 
 def _reference_lines(axes, evaluated: pd.DataFrame) -> None:
   for reference, column in _references(evaluated).items():
-    axes.axhline(evaluated[column].iloc[-1], label=reference, **STYLES.get(reference, {}) | {'linewidth': 1})
+    axes.axhline(
+      evaluated[column].iloc[-1], label=reference, **STYLES.get(reference, {}) | {'linewidth': 1}
+    )
 
 
 def over_training(path: Path, evaluated: pd.DataFrame, title: str) -> None:
-  """Nats on average beside every reference, and the regret after k pairs, over the steps of evaluations."""
-  drawing, average, regret = figure(title, ('step', 'nats per target'), ('step', 'nats above the reference after k pairs'))
-  banded(average, evaluated.step, evaluated.nats, evaluated.nats_se, 'model', **STYLES['model'], marker='o')
+  """Nats on average beside every reference, and the regret after k pairs, over the steps of
+  evaluations.
+  """
+  drawing, average, regret = figure(
+    title, ('step', 'nats per target'), ('step', 'nats above the reference after k pairs')
+  )
+  banded(
+    average,
+    evaluated.step,
+    evaluated.nats,
+    evaluated.nats_se,
+    'model',
+    **STYLES['model'],
+    marker='o',
+  )
   _reference_lines(average, evaluated)
   columns = [name for name in evaluated.columns if re.fullmatch('regret_k[0-9]+', name)]
   for name, color in zip(columns, shades(len(columns))):
     label = f'k = {name.removeprefix("regret_k")}'
-    banded(regret, evaluated.step, evaluated[name], evaluated[f'{name}_se'], label, color=color, marker='o')
+    banded(
+      regret,
+      evaluated.step,
+      evaluated[name],
+      evaluated[f'{name}_se'],
+      label,
+      color=color,
+      marker='o',
+    )
   regret.axhline(0, color='black', linewidth=1)
   shown = [column for reference, column in _references(evaluated).items() if reference != 'naive']
   framed(average, [evaluated.nats, *(evaluated[column] for column in shown)])
@@ -90,11 +138,17 @@ def over_training(path: Path, evaluated: pd.DataFrame, title: str) -> None:
   save(drawing, path)
 
 
-def families(path: Path, known: dict[str, np.ndarray], true: np.ndarray, names: Sequence[str], title: str) -> None:
-  """How well the episode's family is known, by who knows it (`[n, K, F]`): accuracy over k, and calibration."""
+def families(
+  path: Path, known: dict[str, np.ndarray], true: np.ndarray, names: Sequence[str], title: str
+) -> None:
+  """How well the episode's family is known, by who knows it (`[n, K, F]`): accuracy over k, and
+  calibration.
+  """
   said = f'probability given to {names[0]}'
   drawing, accuracy, calibration = figure(
-    title, ('pairs seen, k', 'share of families named rightly'), (said, f'share of episodes that are {names[0]}')
+    title,
+    ('pairs seen, k', 'share of families named rightly'),
+    (said, f'share of episodes that are {names[0]}'),
   )
   whole(accuracy)
   accuracy.axhline(1 / len(names), color='0.6', linestyle=':', label='chance')
@@ -110,16 +164,29 @@ def families(path: Path, known: dict[str, np.ndarray], true: np.ndarray, names: 
   save(drawing, path)
 
 
-def comparison(path: Path, nats: dict[str, dict[str, np.ndarray]], references: dict[str, str], title: str) -> None:
-  """Several models, each in a colour, and what each is measured against, dashed; `[n, K]` by title and predictor."""
-  drawing, axes, regret = figure(title, ('pairs seen, k', 'nats per target'), ('pairs seen, k', 'nats above the reference'))
+def comparison(
+  path: Path, nats: dict[str, dict[str, np.ndarray]], references: dict[str, str], title: str
+) -> None:
+  """Several models, each in a colour, and what each is measured against, dashed; `[n, K]` by title
+  and predictor.
+  """
+  drawing, axes, regret = figure(
+    title, ('pairs seen, k', 'nats per target'), ('pairs seen, k', 'nats above the reference')
+  )
   drawn = []
   for i, (name, values) in enumerate(nats.items()):
     model, reference = values['model'], values[references[name]]
     k = np.arange(model.shape[1])
     banded(axes, k, *mean_and_error(model), label=name, color=f'C{i}')
     if not any(np.array_equal(reference, other) for other in drawn):
-      banded(axes, k, *mean_and_error(reference), label=f'{references[name]} ({name})', color=f'C{i}', linestyle='--')
+      banded(
+        axes,
+        k,
+        *mean_and_error(reference),
+        label=f'{references[name]} ({name})',
+        color=f'C{i}',
+        linestyle='--',
+      )
       drawn.append(reference)
     banded(regret, k, *mean_and_error(model - reference), label=name, color=f'C{i}')
   regret.axhline(0, color='black', linewidth=1)

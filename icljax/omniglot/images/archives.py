@@ -20,7 +20,8 @@ ARCHIVES = {
 
 
 def find(split: str, checksum: str, manual_dir: str | None, downloads: Path) -> Path | None:
-  """The archive of a split if it is here, intact: the user's own, or of TFDS's downloads, where a damaged one is deleted.
+  """The archive of a split if it is here, intact: the user's own, or of TFDS's downloads, where a
+  damaged one is deleted.
 
   Raises:
     ValueError: if the user's own is damaged.
@@ -30,7 +31,9 @@ def find(split: str, checksum: str, manual_dir: str | None, downloads: Path) -> 
   intact = lambda path: hashlib.sha256(path.read_bytes()).hexdigest() == checksum
   if manual_dir and (manual := Path(manual_dir).expanduser() / ARCHIVES[split]).exists():
     if not intact(manual):
-      raise ValueError(f'omniglot: {manual} is damaged (its SHA-256 is not {checksum}): get it from {URL}')
+      raise ValueError(
+        f'omniglot: {manual} is damaged (its SHA-256 is not {checksum}): get it from {URL}'
+      )
     return manual
   for path in downloads.rglob(resource.get_dl_fname(URL + ARCHIVES[split], checksum)):
     if intact(path):
@@ -45,7 +48,10 @@ def reachable(url: str, seconds: float = 8.0) -> bool:
 
   def ask() -> None:
     request = urllib.request.Request(url, method='HEAD')
-    with contextlib.suppress(OSError, http.client.HTTPException), urllib.request.urlopen(request, timeout=seconds):
+    with (
+      contextlib.suppress(OSError, http.client.HTTPException),
+      urllib.request.urlopen(request, timeout=seconds),
+    ):
       answers.append(url)
 
   thread = threading.Thread(target=ask, daemon=True)  # for looking up a name has no timeout
@@ -55,9 +61,17 @@ def reachable(url: str, seconds: float = 8.0) -> bool:
 
 
 def files(archive: str | os.PathLike) -> Iterator[tuple[str, int, int, str, bytes]]:
-  """Alphabet, number within it, label, file name and contents of each drawing in an archive, as TFDS numbers them."""
+  """Alphabet, number within it, label, file name and contents of each drawing in an archive, as
+  TFDS numbers them.
+  """
   with zipfile.ZipFile(archive) as opened:
     for path in sorted(opened.namelist()):
       if path.endswith('.png'):
         _, alphabet, character, name = path.split('/')
-        yield alphabet, int(character.removeprefix('character')) - 1, int(name.split('_')[0]) - 1, name, opened.read(path)
+        yield (
+          alphabet,
+          int(character.removeprefix('character')) - 1,
+          int(name.split('_')[0]) - 1,
+          name,
+          opened.read(path),
+        )

@@ -1,7 +1,8 @@
 """Omniglot through TFDS, without TensorFlow.
 
-TFDS's own class needs TensorFlow to unzip and to walk folders; here it is the same class but for these two. What it writes is
-what `tfds.data_source('omniglot', data_dir=...)` reads, and a folder that TFDS itself prepared in array_record is read as well.
+TFDS's own class needs TensorFlow to unzip and to walk folders; here it is the same class but for
+these two. What it writes is what `tfds.data_source('omniglot', data_dir=...)` reads, and a folder
+that TFDS itself prepared in array_record is read as well.
 """
 
 import contextlib
@@ -19,7 +20,8 @@ from icljax.omniglot.images.archives import ARCHIVES, URL
 
 CLASSES = {'train': 964, 'test': 659, 'small1': 136, 'small2': 156}
 DRAWINGS = 20
-SPLITS = {'all': ('train', 'test'), **{split: (split,) for split in ARCHIVES}}  # of TFDS, by our name
+# Of TFDS, by our name.
+SPLITS = {'all': ('train', 'test'), **{split: (split,) for split in ARCHIVES}}
 VERSION = '3.0.0'
 PROCEDURAL = 'or take characters that need no files: --config=configs/omniglot.py:procedural'
 
@@ -28,8 +30,11 @@ class Damaged(Exception):
   """A prepared folder that lacks something, or holds what cannot be read."""
 
 
-def read(name: str, data_dir: str | None = None, manual_dir: str | None = None, say: Callable = print) -> dict[str, list[bytes]]:
-  """The drawings of each class as PNGs, by the class's name and in the order of TFDS's labels; prepares them where need be.
+def read(
+  name: str, data_dir: str | None = None, manual_dir: str | None = None, say: Callable = print
+) -> dict[str, list[bytes]]:
+  """The drawings of each class as PNGs, by the class's name and in the order of TFDS's labels;
+  prepares them where need be.
 
   Args:
     name: of `SPLITS`.
@@ -52,25 +57,34 @@ def read(name: str, data_dir: str | None = None, manual_dir: str | None = None, 
     return _read(name, data_dir)
   except Damaged as error:
     raise ValueError(
-      f'omniglot: {folder(data_dir)} {error} although it was just prepared; is the disk full or damaged?'
+      f'omniglot: {folder(data_dir)} {error} although it was just prepared; is the disk full or '
+      'damaged?'
     ) from error
 
 
 def folder(data_dir: str | None) -> Path:
   """Where TFDS keeps what it prepared."""
-  return Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets').expanduser() / 'omniglot' / VERSION
+  return (
+    Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets').expanduser()
+    / 'omniglot'
+    / VERSION
+  )
 
 
 def _read(name: str, data_dir: str | None) -> dict[str, list[bytes]]:
   try:
     builder = _builder(data_dir)
     formats = {form.value for form in builder.info.available_file_formats()}
-    records = {split: list(_records(builder, split)) for split in SPLITS[name] if 'array_record' in formats}
-  except Exception as error:  # TFDS, array_record and protobuf raise a class of their own for every way to be damaged
+    records = {
+      split: list(_records(builder, split)) for split in SPLITS[name] if 'array_record' in formats
+    }
+  # TFDS, array_record and protobuf raise a class of their own for every way to be damaged.
+  except Exception as error:
     raise Damaged(f'cannot be read ({" ".join(str(error).split())[:200]})') from error
   if not records and (folder(data_dir) / 'dataset_info.json').exists():
     raise ValueError(
-      f'omniglot: {folder(data_dir)} was prepared as {", ".join(sorted(formats))}, which only TensorFlow reads; '
+      f'omniglot: {folder(data_dir)} was prepared as {", ".join(sorted(formats))}, which only '
+      'TensorFlow reads; '
       f'allowed is array_record: give another folder with data_dir, {PROCEDURAL}'
     )
   names = builder.info.features['label'].names
@@ -79,7 +93,9 @@ def _read(name: str, data_dir: str | None) -> dict[str, list[bytes]]:
     classes: dict[int, list[bytes]] = {}
     for label, image in records.get(split, []):
       classes.setdefault(label, []).append(image)
-    if len(classes) != CLASSES[split] or any(len(drawings) != DRAWINGS for drawings in classes.values()):
+    if len(classes) != CLASSES[split] or any(
+      len(drawings) != DRAWINGS for drawings in classes.values()
+    ):
       raise Damaged(f'has not all drawings of {split} ({CLASSES[split]} classes of {DRAWINGS})')
     found |= {names[label]: classes[label] for label in sorted(classes)}
   return found
@@ -94,7 +110,9 @@ def _records(builder: Any, split: str) -> Iterator[tuple[int, bytes]]:
       yield record['label'], record['image']
 
 
-def prepare(data_dir: str | None, manual_dir: str | None, splits: Iterable[str], say: Callable = print) -> None:
+def prepare(
+  data_dir: str | None, manual_dir: str | None, splits: Iterable[str], say: Callable = print
+) -> None:
   """Writes TFDS's folder, with these splits of TFDS and all others whose archives are at hand.
 
   A folder that is there is renamed to `<version>.replaced`, once all archives are here.
@@ -107,18 +125,27 @@ def prepare(data_dir: str | None, manual_dir: str | None, splits: Iterable[str],
   target = folder(data_dir)
   tfds.display_progress_bar(sys.stderr.isatty())
   infos = _builder_class().url_infos
-  find = lambda split: archives.find(split, infos[URL + ARCHIVES[split]].checksum, manual_dir, _downloads(data_dir))
+  find = lambda split: archives.find(
+    split, infos[URL + ARCHIVES[split]].checksum, manual_dir, _downloads(data_dir)
+  )
   here = [split for split in ARCHIVES if find(split)]
   missing = [ARCHIVES[split] for split in splits if split not in here]
   if missing and not archives.reachable(URL + missing[0]):
     raise ValueError(
-      f'omniglot: no {" and ".join(missing)} in manual_dir ({manual_dir or "not given"}), nothing to read in {target}, and '
-      f'{URL} cannot be reached: put {"it" if len(missing) == 1 else "them"} into a folder and give it with '
+      f'omniglot: no {" and ".join(missing)} in manual_dir ({manual_dir or "not given"}), nothing '
+      f'to read in {target}, and '
+      f'{URL} cannot be reached: put {"it" if len(missing) == 1 else "them"} into a folder and '
+      'give it with '
       f'--config.data.manual_dir, {PROCEDURAL}'
     )
   wanted = list(ARCHIVES) if missing else here
-  say(f'omniglot: preparing {", ".join(wanted)} in {target}{", with downloads from " + URL if missing else ""}')
-  config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False, force_checksums_validation=True)
+  say(
+    f'omniglot: preparing {", ".join(wanted)} in '
+    f'{target}{", with downloads from " + URL if missing else ""}'
+  )
+  config = tfds.download.DownloadConfig(
+    manual_dir=manual_dir, try_download_gcs=False, force_checksums_validation=True
+  )
   try:
     with contextlib.redirect_stdout(io.StringIO()):
       manager = tfds.download.DownloadManager(
@@ -136,7 +163,8 @@ def prepare(data_dir: str | None, manual_dir: str | None, splits: Iterable[str],
   except Exception as error:  # of requests, zipfile, TFDS and the disk
     reason = f'{type(error).__name__}: {" ".join(str(error).split())[:300]}'
     raise ValueError(
-      f'omniglot: could not be prepared in {target} ({reason}): run the same command again, {PROCEDURAL}'
+      f'omniglot: could not be prepared in {target} ({reason}): run the same command again, '
+      f'{PROCEDURAL}'
     ) from error
 
 
@@ -157,28 +185,38 @@ def _builder(data_dir: str | None) -> Any:
 
 @functools.cache
 def _builder_class() -> Any:
-  """TFDS's class of Omniglot, but for unzip and walk, and that it may prepare some of the splits only."""
+  """TFDS's class of Omniglot, but for unzip and walk, and that it may prepare some of the splits
+  only.
+  """
   from tensorflow_datasets.image_classification import omniglot
 
   class Omniglot(omniglot.Omniglot, skip_registration=True):
     wanted = tuple(ARCHIVES)
-    url_infos = omniglot.Omniglot.url_infos  # sizes and checksums, which TFDS looks up by a class's own place
+    # Sizes and checksums, which TFDS looks up by a class's own place.
+    url_infos = omniglot.Omniglot.url_infos
 
     def _split_generators(self, dl_manager):
       paths = dl_manager.download({split: URL + ARCHIVES[split] for split in self.wanted})
       found = [
-        (alphabet, f'{alphabet}_{n}', label) for path in paths.values() for alphabet, n, label, _, _ in archives.files(path)
+        (alphabet, f'{alphabet}_{n}', label)
+        for path in paths.values()
+        for alphabet, n, label, _, _ in archives.files(path)
       ]
       # Without train and test not all names are known; the number stands for those that are not.
       alphabets = dict(enumerate(sorted({alphabet for alphabet, _, _ in found})))
       labels = {label: name for _, name, label in found}
       features: Any = self.info.features
       for feature, names in (('alphabet', alphabets), ('label', labels)):
-        features[feature].names = [names.get(i, str(i)) for i in range(features[feature].num_classes)]
+        features[feature].names = [
+          names.get(i, str(i)) for i in range(features[feature].num_classes)
+        ]
       return {split: self._generate_examples(path) for split, path in paths.items()}
 
     def _generate_examples(self, directory):
       for alphabet, n, label, name, data in archives.files(directory):
-        yield f'{alphabet}_{n}_{name}', {'image': data, 'alphabet': alphabet, 'alphabet_char_id': n, 'label': label}
+        yield (
+          f'{alphabet}_{n}_{name}',
+          {'image': data, 'alphabet': alphabet, 'alphabet_char_id': n, 'label': label},
+        )
 
   return Omniglot

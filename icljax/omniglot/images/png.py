@@ -1,7 +1,7 @@
 """Exact pixels of grayscale PNGs (RFC 2083) of 1 or 8 bits, which is what Omniglot's archives hold.
 
-Not by an image library: they give a 1-bit image as {0, 1} or {0, 255}, each its own way, so that a division by 255 may make a
-set black, and training runs on.
+Not by an image library: they give a 1-bit image as {0, 1} or {0, 255}, each its own way, so that a
+division by 255 may make a set black, and training runs on.
 """
 
 import struct
@@ -27,10 +27,13 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _unfiltered(rows: np.ndarray) -> np.ndarray:
-  """Undoes the filter named in a row's first byte, for pixels of at most one byte: `[H, 1 + W]` to `[H, W]`, bytes."""
+  """Undoes the filter named in a row's first byte, for pixels of at most one byte: `[H, 1 + W]` to
+  `[H, W]`, bytes.
+  """
   if not rows[:, 0].any():
     return rows[:, 1:]  # no filters: all of Omniglot
-  out = np.zeros((len(rows) + 1, rows.shape[1] - 1), np.uint8)  # with a row of zeros above the first
+  # With a row of zeros above the first.
+  out = np.zeros((len(rows) + 1, rows.shape[1] - 1), np.uint8)
   for i, (kind, row) in enumerate(zip(rows[:, 0], rows[:, 1:])):
     above, here = out[i], out[i + 1]
     if kind == 0:  # none
@@ -72,7 +75,8 @@ def pixels(data: bytes) -> np.ndarray:
     width, height, depth, colour, _, _, interlace = struct.unpack('>IIBBBBB', chunks[0][1])
     if depth not in (1, 8) or colour or interlace:
       raise ValueError(
-        f'a PNG of depth {depth}, colour type {colour}, interlace {interlace}; allowed is grayscale of 1 or 8 bits'
+        f'a PNG of depth {depth}, colour type {colour}, interlace {interlace}; allowed is '
+        'grayscale of 1 or 8 bits'
       )
     packed = zlib.decompress(b''.join(contents for kind, contents in chunks if kind == b'IDAT'))
     rows = _unfiltered(np.frombuffer(packed, np.uint8).reshape(height, 1 + -(-width * depth // 8)))
@@ -84,5 +88,6 @@ def pixels(data: bytes) -> np.ndarray:
 def ink(data: bytes) -> np.ndarray:
   """`[H, W]` bool: True where the drawing is black, which is the darker half of the levels."""
   values = pixels(data)
-  white = 255 if data[len(SIGNATURE) + 16] == 8 else 1  # the byte after length, kind, width and height says the depth
+  # The byte after length, kind, width and height says the depth.
+  white = 255 if data[len(SIGNATURE) + 16] == 8 else 1
   return values * 2.0 < white

@@ -1,7 +1,8 @@
-"""Procedural characters: classes of drawings without any file, for tests, speed and a quick start. They are not Omniglot.
+"""Procedural characters: classes of drawings without any file, for tests, speed and a quick start.
+They are not Omniglot.
 
-A character is 1 to 5 smooth strokes, each through a few random knots and joined to one before it. A drawing of it moves the knots
-a little, applies an affine map of its own and takes a pen of its own.
+A character is 1 to 5 smooth strokes, each through a few random knots and joined to one before it. A
+drawing of it moves the knots a little, applies an affine map of its own and takes a pen of its own.
 """
 
 import numpy as np
@@ -23,7 +24,13 @@ MARGIN = 4  # around the canvas, for strokes that leave it
 def _curve(knots: int) -> np.ndarray:
   """`[T, knots]`: points of the Catmull-Rom spline through the knots, as weights of the knots."""
   t = np.linspace(0, 1, STEP)
-  weights = np.stack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3]) / 2  # [4, STEP]
+  # [4, STEP].
+  weights = (
+    np.stack(
+      [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3]
+    )
+    / 2
+  )
   spread = np.zeros((knots - 1, STEP, knots))
   for i in range(knots - 1):
     for j, weight in enumerate(weights):  # the knots beyond the ends are the ends again
@@ -36,13 +43,17 @@ PEN = [(dy, dx) for dy in range(-2, 3) for dx in range(-2, 3) if dy**2 + dx**2 <
 
 
 def _skeleton(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-  """Knots `[N, 2]` of a character around 0, and the points of its strokes as weights of them, `[T, N]`."""
+  """Knots `[N, 2]` of a character around 0, and the points of its strokes as weights of them, `[T,
+  N]`.
+  """
   count = 1 + rng.choice(len(STROKES), p=STROKES)
   knots: list[np.ndarray] = [np.zeros(2)]
   strokes = []
   for _ in range(count):
     stroke = [int(rng.integers(len(knots)))]  # the joint
-    angles = rng.uniform(0, 2 * np.pi) + np.cumsum(TURN * rng.normal(size=rng.integers(KNOTS[0], KNOTS[1] + 1) - 1))
+    angles = rng.uniform(0, 2 * np.pi) + np.cumsum(
+      TURN * rng.normal(size=rng.integers(KNOTS[0], KNOTS[1] + 1) - 1)
+    )
     for angle, length in zip(angles, rng.uniform(0.5, 1.5, len(angles))):
       knots.append(knots[stroke[-1]] + length * np.array([np.sin(angle), np.cos(angle)]))
       stroke.append(len(knots) - 1)
@@ -58,7 +69,9 @@ def _skeleton(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def character(seed: int, index: int) -> np.ndarray:
-  """`[J, SIDE, SIDE]` bool, the drawings of a class; it depends on nothing but the seed and the class's number."""
+  """`[J, SIDE, SIDE]` bool, the drawings of a class; it depends on nothing but the seed and the
+  class's number.
+  """
   rng = np.random.default_rng([seed, index])
   knots, weights = _skeleton(rng)
   moved = knots + KNOT_JITTER * rng.normal(size=(DRAWINGS, *knots.shape))

@@ -26,7 +26,8 @@ class Images:
   """C classes of J drawings each.
 
   Attributes:
-    packed: `[C, J, ceil(side * side / 8)]` uint8, a bit per pixel, the first pixel the highest bit; ink is 1.
+    packed: `[C, J, ceil(side * side / 8)]` uint8, a bit per pixel, the first pixel the highest bit;
+      ink is 1.
     side: height and width of a drawing.
     names: of the classes, C.
     source: what these drawings are, for logs, tables and pictures.
@@ -61,7 +62,8 @@ def load(
   """A set of drawings: out of the cache, or made and then kept there.
 
   Args:
-    name: a split of Omniglot, 'all' (train and test), 'train', 'test', 'small1' or 'small2'; or 'procedural'.
+    name: a split of Omniglot, 'all' (train and test), 'train', 'test', 'small1' or 'small2'; or
+      'procedural'.
     data_dir: TFDS's folder (see `omniglot.read`).
     manual_dir: where archives of Omniglot may lie.
     side: of the drawings, at most 105, which leaves them as they are.
@@ -82,9 +84,21 @@ def load(
   if path.exists():
     try:
       return _read(path)
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (
+      ValueError,
+      KeyError,
+      OSError,
+      EOFError,
+      zipfile.BadZipFile,
+      zlib.error,
+      NotImplementedError,
+    ) as error:
       say(f'{path} is damaged or of another version ({error}); it is made anew')
-  images = _procedural(classes, seed, side, say) if name == 'procedural' else _omniglot(name, data_dir, manual_dir, side, say)
+  images = (
+    _procedural(classes, seed, side, say)
+    if name == 'procedural'
+    else _omniglot(name, data_dir, manual_dir, side, say)
+  )
   try:
     _write(path, images)
   except OSError as error:
@@ -92,7 +106,9 @@ def load(
   return images
 
 
-def _omniglot(name: str, data_dir: str | None, manual_dir: str | None, side: int, say: Callable) -> Images:
+def _omniglot(
+  name: str, data_dir: str | None, manual_dir: str | None, side: int, say: Callable
+) -> Images:
   found = omniglot.read(name, data_dir, manual_dir, say)
   say(f'omniglot {name}: decoding {len(found)} classes of {omniglot.DRAWINGS} drawings')
   drawings = (np.stack([png.ink(data) for data in pngs]) for pngs in found.values())
@@ -102,12 +118,21 @@ def _omniglot(name: str, data_dir: str | None, manual_dir: str | None, side: int
 def _procedural(classes: int, seed: int, side: int, say: Callable) -> Images:
   say(f'procedural characters: drawing {classes} classes of {procedural.DRAWINGS}')
   drawings = (procedural.character(seed, i) for i in range(classes))
-  return Images(_pack(drawings, side), side, tuple(f'procedural_{i}' for i in range(classes)), 'procedural characters')
+  return Images(
+    _pack(drawings, side),
+    side,
+    tuple(f'procedural_{i}' for i in range(classes)),
+    'procedural characters',
+  )
 
 
 def _pack(classes: Iterable[np.ndarray], side: int) -> np.ndarray:
-  """Classes of drawings, `[J, 105, 105]` each, in an order of their own that does not depend on who wrote them or on the side."""
-  return np.stack([np.packbits(resize(_sorted(ink), side).reshape(len(ink), -1), axis=-1) for ink in classes])
+  """Classes of drawings, `[J, 105, 105]` each, in an order of their own that does not depend on who
+  wrote them or on the side.
+  """
+  return np.stack(
+    [np.packbits(resize(_sorted(ink), side).reshape(len(ink), -1), axis=-1) for ink in classes]
+  )
 
 
 def _sorted(ink: np.ndarray) -> np.ndarray:
@@ -115,7 +140,9 @@ def _sorted(ink: np.ndarray) -> np.ndarray:
 
 
 def resize(ink: np.ndarray, side: int) -> np.ndarray:
-  """`[J, S, S]` to `[J, side, side]`, bool: a pixel is ink if more than the share INK of its area is."""
+  """`[J, S, S]` to `[J, side, side]`, bool: a pixel is ink if more than the share INK of its area
+  is.
+  """
   if ink.shape[-1] == side:
     return ink
   edges = np.arange(side + 1) * ink.shape[-1] / side
@@ -128,10 +155,14 @@ def resize(ink: np.ndarray, side: int) -> np.ndarray:
 def _write(path: Path, images: Images) -> None:
   """Writes the cache so that a reader sees all of it or none, whoever else is writing it."""
   buffer = io.BytesIO()
-  fields: dict[str, Any] = dict(packed=images.packed, side=images.side, names=np.array(images.names), source=images.source)
+  fields: dict[str, Any] = dict(
+    packed=images.packed, side=images.side, names=np.array(images.names), source=images.source
+  )
   np.savez_compressed(buffer, **fields, digest=images.digest())
   path.parent.mkdir(parents=True, exist_ok=True)
-  with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f'.{path.name}.', delete=False) as temporary:
+  with tempfile.NamedTemporaryFile(
+    dir=path.parent, prefix=f'.{path.name}.', delete=False
+  ) as temporary:
     temporary.write(buffer.getbuffer())
     temporary.flush()
     os.fsync(temporary.fileno())
@@ -139,7 +170,8 @@ def _write(path: Path, images: Images) -> None:
 
 
 def _read(path: Path) -> Images:
-  with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as fields:  # by its name numpy leaves a damaged file open
+  # By its name numpy leaves a damaged file open.
+  with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as fields:
     names = tuple(fields['names'].tolist())
     images = Images(fields['packed'], int(fields['side']), names, str(fields['source']))
     if str(fields['digest']) != images.digest():

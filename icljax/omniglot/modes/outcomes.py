@@ -19,7 +19,11 @@ from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
 
 INDUCTION = 'eval_induction'
-SOURCES = {'procedural': 'procedural characters (not Omniglot)', 'symbolic': 'symbols', 'features': 'given features'}
+SOURCES = {
+  'procedural': 'procedural characters (not Omniglot)',
+  'symbolic': 'symbols',
+  'features': 'given features',
+}
 
 NOTES = {
   'eval_flip': '\nright is the label that the context shows, which is that of the other class; the answers of the weights are the last row',
@@ -46,7 +50,9 @@ class Outcomes:
     score = sequences.attention_scores if mode == INDUCTION else sequences.model_scores
 
     def score_model(arguments, tree, indices):
-      return score(build.predictor(self.config, *tree), *arguments, indices=indices, axis=devices.AXIS)
+      return score(
+        build.predictor(self.config, *tree), *arguments, indices=indices, axis=devices.AXIS
+      )
 
     measured = self._measure(mode, score_model, (task, seed), True, check)
     if mode == INDUCTION:
@@ -62,12 +68,21 @@ class Outcomes:
     if lines:
       loss = pd.DataFrame(lines)
       modes = [mode for mode in self.config.eval_modes if mode not in (INDUCTION, 'eval')]
-      found = {mode: pd.DataFrame(EvalFolder(folder, mode).records(settings_of(self.config))) for mode in modes}
+      found = {
+        mode: pd.DataFrame(EvalFolder(folder, mode).records(settings_of(self.config)))
+        for mode in modes
+      }
       found = {mode: frame for mode, frame in found.items() if len(frame)}
       plots.training(folder / 'train.png', loss, found, f'{folder.name}, {self._items}: training')
 
   def draw_evaluation(
-    self, mode: str, folder: Path, step: int, shifts: list[str], evaluation: Evaluation, records: list[dict[str, Any]]
+    self,
+    mode: str,
+    folder: Path,
+    step: int,
+    shifts: list[str],
+    evaluation: Evaluation,
+    records: list[dict[str, Any]],
   ) -> None:
     suffix = ''.join(f'_{shift}' for shift in shifts)
     title = ', '.join([folder.parent.name, self._items, mode, *shifts])
@@ -78,13 +93,24 @@ class Outcomes:
       plots.answers(folder / f'answers{suffix}.png', evaluation.metrics, f'{title} at step {step}')
     if len(records) > 1:
       if mode != INDUCTION:
-        plots.over_training(folder / f'over_training{suffix}.png', evaluated, f'{title} over training')
+        plots.over_training(
+          folder / f'over_training{suffix}.png', evaluated, f'{title} over training'
+        )
       write(folder / f'over_training{suffix}.csv', evaluated)
 
-  def compare(self, mode: str, folder: Path, evaluations: dict[str, Evaluation], configs: dict[str, ConfigDict]) -> str:
+  def compare(
+    self,
+    mode: str,
+    folder: Path,
+    evaluations: dict[str, Evaluation],
+    configs: dict[str, ConfigDict],
+  ) -> str:
     """`comparison.png` and `comparison.csv`; one table of all models."""
     sources = {title: source_of(config) for title, config in configs.items()}
-    named = {title: f'{title}, {sources[title]}' if len(set(sources.values())) > 1 else title for title in evaluations}
+    named = {
+      title: f'{title}, {sources[title]}' if len(set(sources.values())) > 1 else title
+      for title in evaluations
+    }
     frame = pd.DataFrame({named[title]: found.metrics for title, found in evaluations.items()}).T
     frame = frame.rename_axis('title').reset_index()
     write(folder / 'comparison.csv', frame)
@@ -93,5 +119,8 @@ class Outcomes:
     if mode != INDUCTION:
       plots.comparison(folder / 'comparison.png', frame, about)
     rows = [['', *frame.title]]
-    rows += [[name, *(f'{m:.3f} ± {e:.3f}' for m, e in zip(frame[name], frame[f'{name}_se']))] for name in shown]
+    rows += [
+      [name, *(f'{m:.3f} ± {e:.3f}' for m, e in zip(frame[name], frame[f'{name}_se']))]
+      for name in shown
+    ]
     return f'{about}\n{aligned(rows)}'

@@ -45,13 +45,23 @@ def test_tfds_reads_what_was_written(prepared, tmp_path):
   assert source.dataset_info.full_name == theirs.info.full_name == f'omniglot/{omniglot.VERSION}'
   assert repr(features) == repr(theirs.info.features)
   got = collections.Counter(
-    (features['alphabet'].int2str(one['alphabet']), one['alphabet_char_id'], one['label'], one['image']) for one in source
+    (
+      features['alphabet'].int2str(one['alphabet']),
+      one['alphabet_char_id'],
+      one['label'],
+      one['image'],
+    )
+    for one in source
   )
-  assert got == collections.Counter((alphabet, n, label, data) for alphabet, n, label, _, data in archives.files(archive(SMALL1)))
+  assert got == collections.Counter(
+    (alphabet, n, label, data) for alphabet, n, label, _, data in archives.files(archive(SMALL1))
+  )
   assert all(features['label'].int2str(label) == f'{alphabet}_{n}' for alphabet, n, label, _ in got)
   # Its own decoder gives the bit of white in each of three channels.
   one, same = source[7], tfds.data_source('omniglot', split='small1', data_dir=prepared)[7]
-  np.testing.assert_array_equal(np.repeat(png.pixels(one['image'])[..., None], 3, -1), same['image'])
+  np.testing.assert_array_equal(
+    np.repeat(png.pixels(one['image'])[..., None], 3, -1), same['image']
+  )
 
 
 def test_walks_as_tfds_does(tmp_path, monkeypatch):
@@ -66,25 +76,36 @@ def test_walks_as_tfds_does(tmp_path, monkeypatch):
     for alphabet, n, label, path, image_id in theirs._walk_omniglot_dir(tmp_path)
   }
   got = {
-    f'{alphabet}_{n}_{name}': (alphabet, n, label, data) for alphabet, n, label, name, data in archives.files(archive(SMALL1))
+    f'{alphabet}_{n}_{name}': (alphabet, n, label, data)
+    for alphabet, n, label, name, data in archives.files(archive(SMALL1))
   }
   assert len(want) == 136 * 20
   assert got == want
 
 
 def test_images_are_the_archive(prepared, tmp_path, offline):
-  images = store.load('small1', data_dir=str(prepared), side=105, cache_dir=str(tmp_path), say=lambda line: None)
-  labels = {f'{alphabet}_{n}': label for alphabet, n, label, _, _ in archives.files(archive(SMALL1))}
+  images = store.load(
+    'small1', data_dir=str(prepared), side=105, cache_dir=str(tmp_path), say=lambda line: None
+  )
+  labels = {
+    f'{alphabet}_{n}': label for alphabet, n, label, _, _ in archives.files(archive(SMALL1))
+  }
   assert images.source == 'omniglot small1'
   assert [labels[name] for name in images.names] == sorted(labels.values())
   want = collections.defaultdict(list)
   for alphabet, n, _, _, data in archives.files(archive(SMALL1)):
-    want[f'{alphabet}_{n}'].append((~np.asarray(Image.open(io.BytesIO(data)))).astype(np.uint8).tobytes())
+    want[f'{alphabet}_{n}'].append(
+      (~np.asarray(Image.open(io.BytesIO(data)))).astype(np.uint8).tobytes()
+    )
   for name, drawings in zip(images.names, images.unpack()):
     assert [drawing.tobytes() for drawing in drawings] == sorted(want[name])
-  small = store.load('small1', data_dir=str(prepared), cache_dir=str(tmp_path), say=lambda line: None)
+  small = store.load(
+    'small1', data_dir=str(prepared), cache_dir=str(tmp_path), say=lambda line: None
+  )
   assert small.names == images.names
-  np.testing.assert_array_equal(small.unpack()[5], store.resize(images.unpack()[5].astype(bool), 28))
+  np.testing.assert_array_equal(
+    small.unpack()[5], store.resize(images.unpack()[5].astype(bool), 28)
+  )
 
 
 def flip(folder: Path) -> None:
@@ -135,7 +156,10 @@ def test_a_damaged_preparation_is_redone(prepared, tmp_path, offline, damage):
 def test_a_preparation_that_was_killed_does_not_count(prepared, tmp_path, offline):
   target = tmp_path / 'omniglot' / f'incomplete.ABCDEF_{omniglot.VERSION}'
   shutil.copytree(omniglot.folder(str(prepared)), target)
-  assert len(omniglot.read('small1', str(tmp_path), str(archive(SMALL1).parent), say=lambda line: None)) == 136
+  assert (
+    len(omniglot.read('small1', str(tmp_path), str(archive(SMALL1).parent), say=lambda line: None))
+    == 136
+  )
 
 
 def test_another_format_is_left_alone(prepared, tmp_path, offline):
@@ -159,7 +183,9 @@ def test_without_files_and_network_it_says_what_to_put_where(tmp_path, offline):
   (tmp_path / 'empty').mkdir()
   for manual_dir in (None, str(tmp_path / 'empty')):
     start = time.monotonic()
-    with pytest.raises(ValueError, match=r'no images_background.zip and images_evaluation.zip in manual_dir') as error:
+    with pytest.raises(
+      ValueError, match=r'no images_background.zip and images_evaluation.zip in manual_dir'
+    ) as error:
       store.load('all', str(tmp_path / 'data'), manual_dir, cache_dir=str(tmp_path / 'cache'))
     assert time.monotonic() - start < 5
     assert '\n' not in str(error.value)
@@ -170,12 +196,16 @@ def test_without_files_and_network_it_says_what_to_put_where(tmp_path, offline):
 
 def test_asking_for_the_network_does_not_wait(monkeypatch):
   answer = threading.Event()
-  monkeypatch.setattr(urllib.request, 'urlopen', lambda request, timeout: answer.wait(60) and io.BytesIO())
+  monkeypatch.setattr(
+    urllib.request, 'urlopen', lambda request, timeout: answer.wait(60) and io.BytesIO()
+  )
   start = time.monotonic()
   assert not archives.reachable('https://example.org', seconds=0.1)
   assert time.monotonic() - start < 10
   answer.set()
-  monkeypatch.setattr(urllib.request, 'urlopen', lambda request, timeout: (_ for _ in ()).throw(OSError('no route')))
+  monkeypatch.setattr(
+    urllib.request, 'urlopen', lambda request, timeout: (_ for _ in ()).throw(OSError('no route'))
+  )
   assert not archives.reachable('https://example.org')
   monkeypatch.setattr(urllib.request, 'urlopen', lambda request, timeout: io.BytesIO())
   assert archives.reachable('https://example.org')
@@ -183,7 +213,9 @@ def test_asking_for_the_network_does_not_wait(monkeypatch):
 
 @pytest.fixture
 def internet(tmp_path, monkeypatch) -> dict[str, int]:
-  """Archives of a few classes behind TFDS's downloader, with checksums to match; counts the downloads."""
+  """Archives of a few classes behind TFDS's downloader, with checksums to match; counts the
+  downloads.
+  """
   from tensorflow_datasets.core.download import checksums, downloader
 
   (tmp_path / 'web').mkdir()
@@ -197,10 +229,13 @@ def internet(tmp_path, monkeypatch) -> dict[str, int]:
           buffer = io.BytesIO()
           Image.fromarray(white).save(buffer, 'PNG')
           files.writestr(
-            f'{name[:-4]}/Alphabet_{label % 2}/character{label + 1:02}/{label + 1:04}_{i + 1:02}.png', buffer.getvalue()
+            f'{name[:-4]}/Alphabet_{label % 2}/character{label + 1:02}/{label + 1:04}_{i + 1:02}.png',
+            buffer.getvalue(),
           )
     url = archives.URL + name
-    monkeypatch.setitem(omniglot._builder_class().url_infos, url, checksums.compute_url_info(tmp_path / 'web' / name))
+    monkeypatch.setitem(
+      omniglot._builder_class().url_infos, url, checksums.compute_url_info(tmp_path / 'web' / name)
+    )
     monkeypatch.setitem(omniglot.CLASSES, split, len(labels[split]))
   downloads: dict[str, int] = collections.Counter()
 
@@ -208,7 +243,9 @@ def internet(tmp_path, monkeypatch) -> dict[str, int]:
     name = url.removeprefix(archives.URL)
     downloads[name] += 1
     shutil.copy(tmp_path / 'web' / name, destination_path / name)
-    return downloader.DownloadResult(destination_path / name, checksums.compute_url_info(destination_path / name))
+    return downloader.DownloadResult(
+      destination_path / name, checksums.compute_url_info(destination_path / name)
+    )
 
   monkeypatch.setattr(downloader._Downloader, '_sync_download', download)
   monkeypatch.setattr(archives, 'reachable', lambda url: True)
@@ -220,17 +257,26 @@ def test_downloads_all_where_there_is_a_network(tmp_path, internet, monkeypatch)
 
   data_dir = str(tmp_path / 'data')
   drawings = omniglot.read('all', data_dir, say=lambda line: None)
-  assert list(drawings) == ['Alphabet_0_0', 'Alphabet_1_1', 'Alphabet_0_2', 'Alphabet_1_3', 'Alphabet_0_4']
+  assert list(drawings) == [
+    'Alphabet_0_0',
+    'Alphabet_1_1',
+    'Alphabet_0_2',
+    'Alphabet_1_3',
+    'Alphabet_0_4',
+  ]
   assert internet == dict.fromkeys(archives.ARCHIVES.values(), 1)
   assert set(tfds.builder('omniglot', data_dir=data_dir).info.splits) == set(archives.ARCHIVES)
-  # Damaged, and the network gone: the downloads are still here. One of those damaged as well: it is fetched again.
+  # Damaged, and the network gone: the downloads are still here. One of those damaged as well: it is
+  # fetched again.
   monkeypatch.setattr(archives, 'reachable', lambda url: False)
   (omniglot.folder(data_dir) / 'dataset_info.json').write_text('{')
   assert omniglot.read('all', data_dir, say=lambda line: None).keys() == drawings.keys()
   monkeypatch.setattr(archives, 'reachable', lambda url: True)
   (omniglot.folder(data_dir) / 'dataset_info.json').write_text('{')
   contents = (tmp_path / 'web/images_evaluation.zip').read_bytes()
-  next(path for path in (tmp_path / 'data/downloads').rglob('*.zip') if path.read_bytes() == contents).write_bytes(b'PK')
+  next(
+    path for path in (tmp_path / 'data/downloads').rglob('*.zip') if path.read_bytes() == contents
+  ).write_bytes(b'PK')
   assert omniglot.read('all', data_dir, say=lambda line: None).keys() == drawings.keys()
   assert internet['images_evaluation.zip'] == 2
   assert internet['images_background.zip'] == 1

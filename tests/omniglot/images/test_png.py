@@ -14,7 +14,11 @@ from tests.omniglot.images import archive
 
 
 def chunk(kind: bytes, contents: bytes) -> bytes:
-  return struct.pack('>I4s', len(contents), kind) + contents + struct.pack('>I', zlib.crc32(kind + contents))
+  return (
+    struct.pack('>I4s', len(contents), kind)
+    + contents
+    + struct.pack('>I', zlib.crc32(kind + contents))
+  )
 
 
 def paeth(a, b, c):
@@ -23,7 +27,13 @@ def paeth(a, b, c):
   return a if pa <= pb and pa <= pc else b if pb <= pc else c
 
 
-PREDICT = [lambda a, b, c: 0, lambda a, b, c: a, lambda a, b, c: b, lambda a, b, c: (a + b) // 2, paeth]
+PREDICT = [
+  lambda a, b, c: 0,
+  lambda a, b, c: a,
+  lambda a, b, c: b,
+  lambda a, b, c: (a + b) // 2,
+  paeth,
+]
 
 
 def encode(image: np.ndarray, depth: int, filters: list[int], interlace: int = 0) -> bytes:
@@ -33,7 +43,9 @@ def encode(image: np.ndarray, depth: int, filters: list[int], interlace: int = 0
   lines = b''
   for i, kind in enumerate(filters):
     a, b, c = padded[i + 1, :-1], padded[i, 1:], padded[i, :-1]
-    lines += bytes([kind]) + bytes((rows[i, j] - PREDICT[kind](a[j], b[j], c[j])) % 256 for j in range(rows.shape[1]))
+    lines += bytes([kind]) + bytes(
+      (rows[i, j] - PREDICT[kind](a[j], b[j], c[j])) % 256 for j in range(rows.shape[1])
+    )
   head = struct.pack('>IIBBBBB', image.shape[1], image.shape[0], depth, 0, 0, 0, interlace)
   middle = zlib.compress(lines)
   halves = chunk(b'IDAT', middle[:20]) + chunk(b'IDAT', middle[20:])  # a stream may be cut anywhere
@@ -67,7 +79,11 @@ def test_what_it_cannot_decode_is_said():
 
 def _with_filter(kind: int) -> bytes:
   head = struct.pack('>IIBBBBB', 8, 1, 8, 0, 0, 0, 0)
-  return chunk(b'IHDR', head) + chunk(b'IDAT', zlib.compress(bytes([kind] + [0] * 8))) + chunk(b'IEND', b'')
+  return (
+    chunk(b'IHDR', head)
+    + chunk(b'IDAT', zlib.compress(bytes([kind] + [0] * 8)))
+    + chunk(b'IEND', b'')
+  )
 
 
 def test_equals_pillow_on_every_file_of_the_archive():

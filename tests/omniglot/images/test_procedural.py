@@ -13,7 +13,9 @@ def ink() -> np.ndarray:
 
 
 def nearest_neighbour(ink: np.ndarray, ways: int, trials: int) -> float:
-  """How often a drawing is nearest, by pixels, to another of its class, among one of each of `ways` classes."""
+  """How often a drawing is nearest, by pixels, to another of its class, among one of each of `ways`
+  classes.
+  """
   rng = np.random.default_rng(0)
   right = 0
   for _ in range(trials):

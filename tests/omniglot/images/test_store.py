@@ -8,7 +8,9 @@ from icljax.omniglot.images import omniglot, procedural, store
 
 def load(folder, **fields) -> tuple[store.Images, list[str]]:
   said: list[str] = []
-  images = store.load('procedural', cache_dir=str(folder), say=said.append, **{'classes': 3, 'side': 28} | fields)
+  images = store.load(
+    'procedural', cache_dir=str(folder), say=said.append, **{'classes': 3, 'side': 28} | fields
+  )
   return images, said
 
 
@@ -20,13 +22,16 @@ def test_bits_are_the_drawings(tmp_path):
     assert (got.shape, got.dtype) == ((3, 20, side, side), np.uint8)
     assert images.packed.shape == (3, 20, -(-side * side // 8))
     for drawings, others in zip(got, want):
-      assert sorted(one.tobytes() for one in drawings) == sorted(one.astype(np.uint8).tobytes() for one in others)
+      assert sorted(one.tobytes() for one in drawings) == sorted(
+        one.astype(np.uint8).tobytes() for one in others
+      )
   assert images.source == 'procedural characters'
 
 
 def test_resizing_is_the_mean_of_the_area_and_a_threshold():
   ink = np.random.default_rng(0).random((2, 105, 105)) < 0.3
-  whole = ink.repeat(28, 1).repeat(28, 2).reshape(2, 28, 105, 28, 105).mean((2, 4))  # every pixel in 28 x 28 parts
+  # Every pixel in 28 x 28 parts.
+  whole = ink.repeat(28, 1).repeat(28, 2).reshape(2, 28, 105, 28, 105).mean((2, 4))
   clear = np.abs(whole - store.INK) > 1e-6
   assert clear.mean() > 0.99
   np.testing.assert_array_equal(store.resize(ink, 28)[clear], (whole > store.INK)[clear])
@@ -96,7 +101,9 @@ def test_without_a_cache_it_works_and_says_so(tmp_path):
 
 
 def test_what_there_is_not():
-  with pytest.raises(ValueError, match=f"'mnist'; allowed are {', '.join(omniglot.SPLITS)}, procedural"):
+  with pytest.raises(
+    ValueError, match=f"'mnist'; allowed are {', '.join(omniglot.SPLITS)}, procedural"
+  ):
     store.load('mnist')
   with pytest.raises(ValueError, match='side of drawings is 106; allowed is 1 to 105'):
     store.load('procedural', side=106)
