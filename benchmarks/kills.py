@@ -21,7 +21,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from icljax import build
+from icljax import build, checks
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.files import digest, read_lines
 from jaxline_lite.run_folder import read_config
@@ -105,7 +105,9 @@ def kill(folder: Path, kind: str, words: str, fields: dict, delay: float) -> boo
 def fingerprints(folder: Path) -> dict[str, str]:
   """SHA-256 of everything that a run computes."""
   checkpoints = Checkpoints(folder / 'checkpoints', print)
-  step, state = checkpoints.read_any(checkpoints.steps()[::-1], build.init(read_config(folder)))
+  step, state = checkpoints.read_any(
+    checkpoints.steps()[::-1], build.init_state(read_config(folder, checks))
+  )
   prints = {
     f'state after step {step}': digest(b''.join(leaf.tobytes() for leaf in jax.tree.leaves(state)))
   }

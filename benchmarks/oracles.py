@@ -27,20 +27,23 @@ import statsmodels.api as sm
 from scipy.special import gammaln
 
 from configs import glm
-from icljax import build
 from icljax.base import Episode, draw_batch, stream
 from icljax.glm import laplace as posterior
+from icljax.glm.laplace import sobol_normals
 from icljax.glm.oracles import CHUNK, prefixes
-from icljax.glm.subject import normals
 from icljax.glm.task import GLM
+from icljax.subjects import subject_of
 
 ADAM_LENGTH, ADAM_RATE = 20, 0.05
 
 
 def problem(family: str, count: int) -> tuple[GLM, Episode]:
   """The published task of one family, and episodes."""
-  task = build.task(glm.get_config(f'{family},paper'))
-  return task, jax.jit(lambda: draw_batch(task, stream(0, 'benchmark'), 0, jnp.arange(count)))()
+  config = glm.get_config(f'{family},paper')
+  task = subject_of(config).task(config)
+  return task, jax.jit(
+    lambda: draw_batch(task, stream(jnp.uint32(0), 'benchmark'), 0, jnp.arange(count))
+  )()
 
 
 def timed(run, repeats: int) -> tuple[np.ndarray, float]:
@@ -162,7 +165,7 @@ def samples(family: str, count: int, repeats: int) -> None:
   """Prints the line of one family."""
   config = glm.get_config(f'{family},paper')
   task, episodes = problem(family, count)
-  draws = normals(config, task)
+  draws = jnp.asarray(sobol_normals(config.eval.posterior_samples, task.predictors * task.dims))
   along = lambda episode: prefixes(task.families[0], task, *episode, draws).effective
   run = jax.jit(lambda x, y: jax.lax.map(along, (x, y), batch_size=CHUNK))
   effective, seconds = timed(lambda: run(episodes.x, episodes.y), repeats)

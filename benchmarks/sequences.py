@@ -30,9 +30,9 @@ import torch.nn.functional as F
 
 from benchmarks.train_step import MOST, Eager, Ours, seconds
 from configs import omniglot
-from icljax import build
 from icljax.base import draw_batch, stream
 from icljax.models.transformer import ROTARY_BASE
+from icljax.subjects import subject_of
 
 BATCH = 32
 
@@ -68,7 +68,7 @@ def sampling(repeats: int, length: float) -> None:
   """Prints the first table."""
   config = omniglot.get_config('procedural')
   config.data.generator_config.zipf_exponent = 1.0
-  task, data = build.task(config), build.data(config)
+  task, data = subject_of(config).task(config), subject_of(config).data(config)
   data = jax.device_put(data)
 
   @jax.jit
@@ -188,15 +188,13 @@ class PyTorch(Eager):
 def both():
   config = omniglot.get_config('induction')
   ours = Ours(config)
-  return ours, PyTorch(
-    config, ours.params, np.asarray(ours.settings.data.values), ours.settings.task
-  )
+  return ours, PyTorch(config, ours.params, np.asarray(ours.data.values), ours.settings.task)
 
 
 def check(steps: int = 20) -> None:
   """Same losses on the same sequences, update after update; and classes and labels drawn alike."""
   ours, theirs = both()
-  task, data = ours.settings.task, ours.settings.data
+  task, data = ours.settings.task, ours.data
   draw = jax.jit(
     lambda t: draw_batch(task, stream(ours.settings.seed, 'train'), t, jnp.arange(BATCH))
   )

@@ -20,7 +20,6 @@ matrices, which every repeat times in both
 """
 
 import argparse
-import functools
 import os
 import sys
 import time
@@ -32,6 +31,7 @@ import numpy as np
 from configs import glm
 from icljax import build
 from icljax.base import READ_OUT, draw_batch, stream
+from icljax.subjects import subject_of
 from jaxline_lite import devices
 
 try:
@@ -53,18 +53,15 @@ class Ours:
   """The library's own path; `run` gives the losses `[count]` of the next steps."""
 
   def __init__(self, config):
-    step, self.settings = (
-      build.train_step(config),
-      build.settings(config).replace(data=build.data(config)),
-    )
-    self.params = jax.tree.map(np.asarray, build.init(config).params)
+    self.settings, self.data = build.make_settings(config), subject_of(config).data(config)
+    self.params = jax.tree.map(np.asarray, build.init_state(config).params)
     self.devices = devices.Devices(jax.local_devices()[:1])
-    self.state, self.t = self.devices.replicate(build.init(config)), 0
-    self.numbers = self.devices.replicate(self.settings)
-    self.steps = self.devices.pmap_steps(functools.partial(step, axis=devices.AXIS), MOST)
+    self.state, self.t = self.devices.replicate(build.init_state(config)), 0
+    self.arguments = self.devices.replicate(self.data), self.devices.replicate(self.settings)
+    self.steps = self.devices.pmap_steps(build.train_step(config), MOST)
 
   def run(self, count: int) -> np.ndarray:
-    self.state, metrics = self.steps(self.numbers, self.state, self.t, count)
+    self.state, metrics = self.steps(*self.arguments, self.state, self.t, count)
     self.t += count
     return metrics['loss']
 

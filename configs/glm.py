@@ -36,79 +36,91 @@ GB; `python -m benchmarks.paper`, one step and one evaluation of each, took 13 G
 
 from ml_collections import ConfigDict, config_dict
 
-from jaxline_lite import base_config
+from icljax.glm.checks import FAMILIES
+from jaxline_lite.config_files import make_config
 
-FAMILIES = ('linear', 'logistic', 'poisson', 'neg_binomial', 'exponential', 'multinomial')
-JOINT = 'poisson,neg_binomial'
+DEFAULTS = {
+  'subject': 'glm',
+  # What an episode's family is drawn from; user-defined ones as module:name.
+  'task.families': 'poisson,neg_binomial',
+  # module:name of a function that makes a user-defined task from the one described here.
+  'task.own': '',
+  'task.D': 4,  # dimensions of x
+  'task.K': 20,  # pairs in an episode
+  # Standard deviation of a coefficient; the linear predictor's is about 1.
+  'task.scale': 0.5,
+  'task.clip': 4.0,  # bound of the linear predictor
+  'task.noise': 0.5,  # standard deviation of `linear`
+  'task.r': 1.2,  # size of `neg_binomial`: variance is mean + mean^2 / r
+  'task.classes': 4,  # of `multinomial`
+  # Steps between two growths; 0: no curriculum, all dimensions and pairs at once.
+  'task.curriculum.interval': 0,
+  'task.curriculum.dims_start': 2,
+  'task.curriculum.dims_increment': 1,
+  'task.curriculum.points_start': 8,
+  'task.curriculum.points_increment': 4,
+  'model.sequence': 'transformer',  # lstm, rnn, or module:name of a user-defined one
+  'model.layers': 4,
+  'model.width': 64,
+  'model.heads': 4,
+  # 'interleaved': x and y tokens in turn; 'pairs': one token for a query and the pair before it.
+  'model.tokens': 'pairs',
+  # 'eta': one linear predictor, and the loss is told the family; 'mixture': of all families.
+  'model.head': 'mixture',
+  'model.components': 4,  # of the mixture, for each family
+  # Of matrix products: highest, tf32, bfloat16; auto is highest on a CPU, else tf32.
+  'model.precision': 'auto',
+  'training.batch_size': 64,  # episodes
+  'training_steps': 3_000,
+  'optimizer.name': 'adam',  # adam, adamw or sgd
+  'optimizer.learning_rate': 1e-3,
+  # constant, triangle, warmup_cosine, one_cycle or inverse_sqrt
+  'optimizer.schedule': 'warmup_cosine',
+  'optimizer.warmup_steps': 200,  # of all schedules but constant
+  'optimizer.clip_norm': 1.0,  # bound of the gradient's global norm
+  'optimizer.weight_decay': 0.1,  # of adamw
+  'optimizer.momentum': 0.9,  # of sgd
+  # Steps without a better mean loss after which a run stops; 0: it never does.
+  'early_stopping.patience': 0,
+  'early_stopping.min_delta': 0.0,  # nats by which a mean has to be lower to be better
+  'early_stopping.window': 100,  # steps whose mean loss is compared
+  'eval_interval': 500,
+  'best_model_eval_metric': 'eval/nats',
+  'eval.episodes': 10_000,
+  'eval.batch_size': 500,  # episodes at a time
+  'eval.posterior_samples': 256,  # of the Bayes oracles, per episode and position
+  'eval.metrics': '',  # module:name of user-defined metrics, separated by commas
+  'eval.scale': config_dict.placeholder(float),  # another scale than in training
+  'eval.r': config_dict.placeholder(float),  # another r than in training
+}
+PRESETS = {'joint': {}, **{family: {'task.families': family} for family in FAMILIES}}
+PAPER = {
+  'task.D': 10,
+  'task.K': 40,
+  'task.scale': 0.32,
+  'model.layers': 12,
+  'model.width': 256,
+  'model.heads': 8,
+  'model.tokens': 'interleaved',
+  'model.head': 'eta',
+  'training.batch_size': 256,
+  'training_steps': 12_000,
+  'optimizer.learning_rate': 2.5e-4,
+  'optimizer.schedule': 'constant',
+  'optimizer.warmup_steps': 0,
+  'eval_interval': 2_000,
+}
+PAPER_PRESETS = {'joint': {'training_steps': 100_000}}
 
 
 def get_config(words: str = '') -> ConfigDict:
-  preset, size = base_config.read_words(words, ('joint', *FAMILIES), default='joint')
-  paper = size == 'paper'
-  config = base_config.get_base_config()
-  config.subject = 'glm'
-  config.checkpoint_dir = base_config.run_folder('glm', preset, 'joint', size)
-
-  config.task = ConfigDict()
-  # Which an episode's is drawn from; one's own as module:name.
-  config.task.families = JOINT if preset == 'joint' else preset
-  # module:name of a function that makes a task of one's own from the one described here.
-  config.task.own = ''
-  config.task.D = 10 if paper else 4  # dimensions of x
-  config.task.K = 40 if paper else 20  # pairs in an episode
-  # Standard deviation of a coefficient; the linear predictor's is about 1.
-  config.task.scale = 0.32 if paper else 0.5
-  config.task.clip = 4.0  # bound of the linear predictor
-  config.task.noise = 0.5  # standard deviation of `linear`
-  config.task.r = 1.2  # size of `neg_binomial`: variance is mean + mean^2 / r
-  config.task.classes = 4  # of `multinomial`
-  config.task.curriculum = ConfigDict()
-  # Steps between two growths; 0: no curriculum, all dimensions and pairs at once.
-  config.task.curriculum.interval = 0
-  config.task.curriculum.dims_start = 2
-  config.task.curriculum.dims_increment = 1
-  config.task.curriculum.points_start = 8
-  config.task.curriculum.points_increment = 4
-
-  config.model = ConfigDict()
-  config.model.sequence = 'transformer'  # or module:name of one's own
-  config.model.layers = 12 if paper else 4
-  config.model.width = 256 if paper else 64
-  config.model.heads = 8 if paper else 4
-  # X and y tokens in turn, or one token for query and pair before.
-  config.model.tokens = 'interleaved' if paper else 'pairs'
-  # One linear predictor (the loss is told the family), or a mixture.
-  config.model.head = 'eta' if paper else 'mixture'
-  config.model.components = 4  # of the mixture, for each family
-  # Of matrix products: highest, tf32, bfloat16; auto is highest on a CPU, else tf32.
-  config.model.precision = 'auto'
-
-  config.training = ConfigDict()
-  config.training.batch_size = 256 if paper else 64  # episodes
-  config.training_steps = (100_000 if preset == 'joint' else 12_000) if paper else 3_000
-
-  config.optimizer = ConfigDict()
-  config.optimizer.name = 'adam'  # adam, adamw or sgd
-  config.optimizer.learning_rate = 2.5e-4 if paper else 1e-3
-  # Or triangle, one_cycle, inverse_sqrt.
-  config.optimizer.schedule = 'constant' if paper else 'warmup_cosine'
-  config.optimizer.warmup_steps = 0 if paper else 200  # of all schedules but constant
-  config.optimizer.clip_norm = 1.0  # bound of the gradient's global norm
-  config.optimizer.weight_decay = 0.1  # of adamw
-  config.optimizer.momentum = 0.9  # of sgd
-
-  config.early_stopping = ConfigDict()
-  # Steps without a better mean loss after which a run stops; 0: it never does.
-  config.early_stopping.patience = 0
-  config.early_stopping.min_delta = 0.0  # nats by which a mean has to be lower to be better
-  config.early_stopping.window = 100  # steps whose mean loss is compared
-
-  config.eval_interval = 2_000 if paper else 500
-  config.best_model_eval_metric = 'eval/nats'
-  config.eval.episodes = 10_000
-  config.eval.batch_size = 500  # episodes at a time
-  config.eval.posterior_samples = 256  # of the Bayes oracles, per episode and position
-  config.eval.metrics = ''  # module:name of metrics of one's own, separated by commas
-  config.eval.scale = config_dict.placeholder(float)  # another scale or r than in training
-  config.eval.r = config_dict.placeholder(float)
-  return config
+  """The config of a preset and a size, as `--config=configs/glm.py:WORDS` names them."""
+  return make_config(
+    words,
+    file='glm',
+    default='joint',
+    defaults=DEFAULTS,
+    presets=PRESETS,
+    paper=PAPER,
+    paper_presets=PAPER_PRESETS,
+  )

@@ -72,144 +72,167 @@ eval_fewshot_holdout --config.eval.labels=holdout`).
 
 from ml_collections import ConfigDict
 
-from jaxline_lite import base_config
+from jaxline_lite.config_files import make_config
 
-PRESETS = ('all_exemplars', 'augmented', 'identical', 'symbolic', 'procedural', 'induction')
-EVALUATED = ('eval_fewshot_holdout', 'eval_no_support_zipfian', 'eval_bursty')
-# rare, common and held-out classes of each preset
-CLASSES = {
-  'augmented': (12_700, 100, 80),
-  'symbolic': (1_500, 0, 100),
-  'procedural': (1_513, 10, 100),
-  'induction': (50, 0, 1_573),
+DEFAULTS = {
+  'subject': 'omniglot',
+  'task.pool_seed': 0,  # the split of the classes, the same for all runs
+  # What sequences are made of; names are those of the reference system.
+  'data.example_type': 'omniglot',  # procedural, symbolic or features
+  'data.train_seqs': 'bursty',  # or no_support_*, fewshot_*, mixed, random
+  'data.side': 28,  # pixels of a drawing's height and width
+  # Leading principal components that are read instead of pixels; 0: pixels.
+  'data.components': 0,
+  'data.features': '',  # example_type 'features': a .npz file with an array [C, J, F]
+  'data.procedural_classes': 1_623,
+  'data.manual_dir': '',  # a folder with Omniglot's archives, where they are not to be downloaded
+  'data.data_dir': '',  # where TFDS prepares; '' is its own default
+  'data.cache_dir': '~/.cache/icljax',
+  'data.omniglot_config.omniglot_split': 'all',  # train, test, or one of them, small1, small2
+  'data.omniglot_config.exemplars': 'all',  # of a class; or 'single', 'separated'
+  'data.omniglot_config.augment_images': False,  # flips and rotations make 8 classes of each
+  'data.symbolic_config.dataset_size': 1_623,  # symbols
+  'data.generator_config.n_rare_classes': 1_603,
+  'data.generator_config.n_common_classes': 10,
+  'data.generator_config.n_holdout_classes': 10,
+  'data.generator_config.zipf_exponent': 0.0,  # of rare and common classes together; 0: uniform
+  # Whether draws among common or among rare classes are by that law too.
+  'data.generator_config.use_zipf_for_common_rare': False,
+  'data.generator_config.noise_scale': 0.0,  # standard deviation on every pixel or feature
+  # Ids that stay together in the split; 0: none do.
+  'data.generator_config.preserve_ordering_every_n': 0,
+  'data.seq_config.seq_len': 9,  # items, the query included
+  'data.seq_config.fs_shots': 4,  # items of each class in a few-shot problem, and
+  'data.seq_config.bursty_shots': 3,  # in one that is part of a bursty sequence
+  'data.seq_config.ways': 2,  # classes of a few-shot problem
+  # That a bursty sequence is bursty; and that classes of problem and remainder are
+  'data.seq_config.p_bursty': 1.0,
+  'data.seq_config.p_bursty_common': 0.0,  # common and rare,
+  'data.seq_config.p_bursty_zipfian': 1.0,  # both zipfian; else rare and common
+  'data.seq_config.non_bursty_type': 'zipfian',  # or common_uniform, common_no_support
+  'data.seq_config.p_fewshot': 0.5,  # that a mixed sequence is a few-shot problem
+  'data.seq_config.labeling_rare': 'ordered',  # original, unfixed, or ordered_polysemyN
+  'data.seq_config.labeling_common': 'ordered',  # original or unfixed
+  # Labels of which few-shot problems use `ways`; 0: just so many.
+  'data.seq_config.fs_labels': 0,
+  'data.seq_config.fs_holdout_sets': 0,  # sets of `ways` labels that are not trained on
+  'data.seq_config.grouped': False,  # whether each shot of a few-shot context has every class
+  # Whether a problem's classes may be one twice, as published.
+  'data.seq_config.fewshot_replacement': False,
+  # Whether the other items of a bursty sequence are all of other classes.
+  'data.seq_config.distinct_remainder': False,
+  'model.embedder': 'linear',  # resnet, or table for symbols
+  'model.sequence': 'transformer',  # lstm, rnn, or module:name of a user-defined one
+  'model.layers': 2,
+  'model.width': 64,
+  'model.heads': 8,
+  'model.mlp': True,  # whether blocks of the transformer have one
+  'model.positions': 'rotary',  # sinusoidal or learned
+  'model.init': 'gpt2',  # or fan_in: how kernels of the transformer start
+  'model.label_scale': 1.0,  # standard deviation of the embeddings of labels at the start
+  # Of matrix products: highest, tf32, bfloat16; auto is highest on a CPU, else tf32.
+  'model.precision': 'auto',
+  'training.batch_size': 32,  # sequences
+  'training.w_interim': 0.0,  # loss weight of the labels before the query's
+  'training_steps': 6_000,
+  'optimizer.name': 'adam',  # adam, adamw or sgd
+  'optimizer.learning_rate': 1e-3,
+  # constant, triangle, warmup_cosine, one_cycle or inverse_sqrt
+  'optimizer.schedule': 'warmup_cosine',
+  'optimizer.warmup_steps': 500,  # of all schedules but constant
+  'optimizer.clip_norm': 1.0,  # bound of the gradient's global norm
+  'optimizer.weight_decay': 0.1,  # of adamw
+  'optimizer.momentum': 0.9,  # of sgd
+  # Steps without a better mean loss after which a run stops; 0: it never does.
+  'early_stopping.patience': 0,
+  'early_stopping.min_delta': 0.0,  # nats by which a mean has to be lower to be better
+  'early_stopping.window': 100,  # steps whose mean loss is compared
+  'eval_modes': ('eval_fewshot_holdout', 'eval_no_support_zipfian', 'eval_bursty'),
+  'eval_interval': 1_000,
+  'best_model_eval_metric': 'eval_fewshot_holdout/accuracy_closed',
+  'best_model_eval_metric_higher_is_better': True,
+  'eval.episodes': 10_000,
+  'eval.batch_size': 500,  # sequences at a time
+  # Of few-shot problems: the sets of labels that are trained on, or those of 'holdout'.
+  'eval.labels': 'trained',
 }
+PRESETS = {
+  'all_exemplars': {},
+  'augmented': {
+    'data.omniglot_config.augment_images': True,
+    'data.generator_config.n_rare_classes': 12_700,
+    'data.generator_config.n_common_classes': 100,
+    'data.generator_config.n_holdout_classes': 80,
+    'data.generator_config.preserve_ordering_every_n': 8,
+  },
+  'identical': {'data.omniglot_config.exemplars': 'single'},
+  'symbolic': {
+    'data.example_type': 'symbolic',
+    'data.generator_config.n_rare_classes': 1_500,
+    'data.generator_config.n_common_classes': 0,
+    'data.generator_config.n_holdout_classes': 100,
+    'model.embedder': 'table',
+  },
+  'procedural': {
+    'data.example_type': 'procedural',
+    'data.generator_config.n_rare_classes': 1_513,
+    'data.generator_config.n_common_classes': 10,
+    'data.generator_config.n_holdout_classes': 100,
+  },
+  'induction': {
+    'data.example_type': 'procedural',
+    'data.train_seqs': 'fewshot_rare',
+    'data.side': 28,
+    'data.components': 512,
+    'data.omniglot_config.exemplars': 'single',
+    'data.generator_config.n_rare_classes': 50,
+    'data.generator_config.n_common_classes': 0,
+    'data.generator_config.n_holdout_classes': 1_573,
+    'data.seq_config.seq_len': 3,
+    'data.seq_config.fs_shots': 1,
+    'data.seq_config.bursty_shots': 1,
+    'data.seq_config.labeling_rare': 'unfixed',
+    'data.seq_config.labeling_common': 'unfixed',
+    'data.seq_config.fs_labels': 5,
+    'data.seq_config.fs_holdout_sets': 2,
+    'model.embedder': 'linear',
+    'model.layers': 2,
+    'model.mlp': False,
+    'model.positions': 'rotary',
+    'training_steps': 31_250,
+    'optimizer.learning_rate': 1e-4,
+    'optimizer.schedule': 'constant',
+    'optimizer.warmup_steps': 0,
+    'eval_modes': ('eval_fewshot_holdout', 'eval_fewshot_rare', 'eval_induction'),
+    'eval_interval': 625,
+  },
+}
+PAPER = {
+  'data.side': 105,
+  'data.seq_config.p_bursty': 0.9,
+  'model.embedder': 'resnet',
+  'model.layers': 12,
+  'model.positions': 'sinusoidal',
+  'model.init': 'fan_in',
+  'model.label_scale': 0.02,
+  'training_steps': 500_000,
+  'optimizer.learning_rate': 3e-4,
+  'optimizer.schedule': 'inverse_sqrt',
+  'optimizer.warmup_steps': 4_000,
+  'optimizer.clip_norm': float('inf'),
+  'eval_interval': 10_000,
+}
+PAPER_PRESETS = {'induction': {'optimizer.learning_rate': 1e-5}}
 
 
 def get_config(words: str = '') -> ConfigDict:
-  preset, size = base_config.read_words(words, PRESETS, default='all_exemplars')
-  paper, induction = size == 'paper', preset == 'induction'
-  config = base_config.get_base_config()
-  config.subject = 'omniglot'
-  config.checkpoint_dir = base_config.run_folder('omniglot', preset, 'all_exemplars', size)
-
-  config.task = ConfigDict()
-  config.task.pool_seed = 0  # the split of the classes, the same for all runs
-  config.data = _data(preset, paper)
-
-  config.model = ConfigDict()
-  config.model.embedder = (
-    'table' if preset == 'symbolic' else 'resnet' if paper and not induction else 'linear'
+  """The config of a preset and a size, as `--config=configs/omniglot.py:WORDS` names them."""
+  return make_config(
+    words,
+    file='omniglot',
+    default='all_exemplars',
+    defaults=DEFAULTS,
+    presets=PRESETS,
+    paper=PAPER,
+    paper_presets=PAPER_PRESETS,
   )
-  config.model.sequence = 'transformer'  # lstm, rnn, or module:name of one's own
-  config.model.layers = 12 if paper and not induction else 2
-  config.model.width = 64
-  config.model.heads = 8
-  config.model.mlp = not induction  # whether blocks of the transformer have one
-  config.model.positions = 'sinusoidal' if paper and not induction else 'rotary'  # or learned
-  config.model.init = 'fan_in' if paper else 'gpt2'  # how kernels of the transformer start
-  # Standard deviation of the embeddings of labels at the start.
-  config.model.label_scale = 0.02 if paper else 1.0
-  # Of matrix products: highest, tf32, bfloat16; auto is highest on a CPU, else tf32.
-  config.model.precision = 'auto'
-
-  config.training = ConfigDict()
-  config.training.batch_size = 32  # sequences
-  config.training.w_interim = 0.0  # loss weight of the labels before the query's
-  config.training_steps = 31_250 if induction else 500_000 if paper else 6_000
-
-  config.optimizer = ConfigDict()
-  config.optimizer.name = 'adam'  # adam, adamw or sgd
-  config.optimizer.learning_rate = (
-    (1e-5 if paper else 1e-4) if induction else 3e-4 if paper else 1e-3
-  )
-  # Or triangle, one_cycle.
-  config.optimizer.schedule = (
-    'constant' if induction else 'inverse_sqrt' if paper else 'warmup_cosine'
-  )
-  # Of all schedules but constant.
-  config.optimizer.warmup_steps = 0 if induction else 4_000 if paper else 500
-  config.optimizer.clip_norm = float('inf') if paper else 1.0  # bound of the gradient's global norm
-  config.optimizer.weight_decay = 0.1  # of adamw
-  config.optimizer.momentum = 0.9  # of sgd
-
-  config.early_stopping = ConfigDict()
-  # Steps without a better mean loss after which a run stops; 0: it never does.
-  config.early_stopping.patience = 0
-  config.early_stopping.min_delta = 0.0  # nats by which a mean has to be lower to be better
-  config.early_stopping.window = 100  # steps whose mean loss is compared
-
-  config.eval_modes = (
-    ('eval_fewshot_holdout', 'eval_fewshot_rare', 'eval_induction') if induction else EVALUATED
-  )
-  config.eval_interval = 625 if induction else 10_000 if paper else 1_000
-  config.best_model_eval_metric = 'eval_fewshot_holdout/accuracy_closed'
-  config.best_model_eval_metric_higher_is_better = True
-  config.eval.episodes = 10_000
-  config.eval.batch_size = 500  # sequences at a time
-  # Of few-shot problems: the sets of labels that are trained on, or those of 'holdout'.
-  config.eval.labels = 'trained'
-  return config
-
-
-def _data(preset: str, paper: bool) -> ConfigDict:
-  """What sequences are made of; names are those of the reference system."""
-  induction = preset == 'induction'
-  data = ConfigDict()
-  data.example_type = {
-    'symbolic': 'symbolic',
-    'procedural': 'procedural',
-    'induction': 'procedural',
-  }.get(preset, 'omniglot')
-  # Or no_support_*, another fewshot_*, mixed, random.
-  data.train_seqs = 'fewshot_rare' if induction else 'bursty'
-  data.side = 105 if paper and not induction else 28  # pixels of a drawing's height and width
-  # Leading principal components that are read instead of pixels; 0: pixels.
-  data.components = 512 if induction else 0
-  data.features = ''  # example_type 'features': a .npz file with an array [C, J, F]
-  data.procedural_classes = 1_623
-  data.manual_dir = ''  # a folder with Omniglot's archives, where they are not to be downloaded
-  data.data_dir = ''  # where TFDS prepares; '' is its own default
-  data.cache_dir = '~/.cache/icljax'
-
-  data.omniglot_config = ConfigDict()
-  # Train and test; or one of train, test, small1, small2.
-  data.omniglot_config.omniglot_split = 'all'
-  # Of a class; or 'separated'.
-  data.omniglot_config.exemplars = 'single' if preset in ('identical', 'induction') else 'all'
-  # Flips and rotations make 8 classes of each.
-  data.omniglot_config.augment_images = preset == 'augmented'
-  data.symbolic_config = ConfigDict()
-  data.symbolic_config.dataset_size = 1_623  # symbols
-
-  count = data.generator_config = ConfigDict()
-  count.n_rare_classes, count.n_common_classes, count.n_holdout_classes = CLASSES.get(
-    preset, (1_603, 10, 10)
-  )
-  count.zipf_exponent = 0.0  # of rare and common classes together; 0: uniform
-  # Whether draws among common or among rare classes are by that law too.
-  count.use_zipf_for_common_rare = False
-  count.noise_scale = 0.0  # standard deviation of noise on every pixel or feature
-  # Ids that stay together in the split; 0: none do.
-  count.preserve_ordering_every_n = 8 if preset == 'augmented' else 0
-
-  seq = data.seq_config = ConfigDict()
-  seq.seq_len = 3 if induction else 9  # items, the query included
-  seq.fs_shots = 1 if induction else 4  # items of each class in a few-shot problem, and
-  seq.bursty_shots = 1 if induction else 3  # in one that is part of a bursty sequence
-  seq.ways = 2  # classes of a few-shot problem
-  # That a bursty sequence is bursty; and that classes of problem and remainder are.
-  seq.p_bursty = 0.9 if paper else 1.0
-  seq.p_bursty_common = 0.0  # common and rare,
-  seq.p_bursty_zipfian = 1.0  # both zipfian; else rare and common
-  seq.non_bursty_type = 'zipfian'  # or common_uniform, common_no_support
-  seq.p_fewshot = 0.5  # that a mixed sequence is a few-shot problem
-  # Or original; rare: ordered_polysemyN.
-  seq.labeling_rare = seq.labeling_common = 'unfixed' if induction else 'ordered'
-  # Labels of which few-shot problems use `ways`; 0: just so many.
-  seq.fs_labels = 5 if induction else 0
-  seq.fs_holdout_sets = 2 if induction else 0  # sets of `ways` labels that are not trained on
-  seq.grouped = False  # whether each shot of a few-shot context has every class
-  seq.fewshot_replacement = False  # whether a problem's classes may be one twice, as published
-  # Whether the other items of a bursty sequence are all of other classes.
-  seq.distinct_remainder = False
-  return data

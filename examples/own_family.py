@@ -1,4 +1,4 @@
-"""A likelihood of one's own: how many of 8 trials succeed, with a logit link.
+"""A user-defined likelihood: how many of 8 trials succeed, with a logit link.
 
     python run.py --config=configs/glm.py --config.task.families=examples.own_family:binomial --config.checkpoint_dir=runs/binomial
 

@@ -1,4 +1,4 @@
-r"""Metrics of one's own: how far the predicted mean is from the target, and how often a likelier
+r"""User-defined metrics: how far the predicted mean is from the target, and how often a likelier
 number was possible.
 
     python run.py --config=configs/glm.py --jaxline_mode eval \

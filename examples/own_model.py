@@ -1,4 +1,4 @@
-r"""A sequence model of one's own: gated linear recurrences (a minimal GRU, Feng et al. 2024) in
+r"""A user-defined sequence model: gated linear recurrences (a minimal GRU, Feng et al. 2024) in
 place of attention.
 
     python run.py --config=configs/glm.py:linear --config.model.sequence=examples.own_model:MinGRU \

@@ -1,17 +1,12 @@
-"""A task of one's own, with its exact answer: linear regression in which each weight is 0 with
-probability 1/2.
+"""A user-defined task with its exact answer: linear regression in which half of the weights are 0.
 
-    python run.py --config=configs/glm.py:linear --config.task.own=examples.own_task:sparse --config.checkpoint_dir=runs/sparse
+    python run.py --config=configs/glm.py:linear --config.task.own=examples.own_task:sparse
 
-It is measured against Bayes, which asks every set of weights, and ridge regression, the best that
-does not know of zeros.
+It is measured against Bayes, which asks every set of weights, and ridge, the best without zeros.
 """
-
-import itertools
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.scipy.special import logsumexp
 
 from icljax.base import Episode, Predictor
@@ -21,46 +16,40 @@ from icljax.glm.task import GLM
 class SparseLinear(GLM):
   """`GLM` with other weights; all else is inherited."""
 
-  def sample(self, key: Array) -> Episode:
+  def sample(self, key: jax.Array) -> Episode:
     dense_key, present_key = jax.random.split(key)
     dense = super().sample(dense_key)
-    truth = dense.task.replace(
-      w=dense.task.w * jax.random.bernoulli(present_key, 0.5, dense.task.w.shape)
-    )
+    truth, w = dense.task, dense.task.w
+    truth = truth.replace(w=w * jax.random.bernoulli(present_key, 0.5, w.shape))
     shift = truth.eta(dense.x) - dense.task.eta(dense.x)  # the noise stays as it was drawn
     return dense.replace(task=truth, y=dense.y + shift[:, 0])
 
   def references(self) -> dict[str, Predictor]:
-    supports = jnp.array(list(itertools.product((0.0, 1.0), repeat=self.dims)))
-    of = lambda shares: GaussianWeights(shares * self.scale**2, self.dispersion.noise**2)
-    return {'bayes': of(supports), 'ridge': of(jnp.full((1, self.dims), 0.5))}
+    subsets = jnp.indices([2] * self.dims).reshape(self.dims, -1).T
+    shares = {'bayes': subsets, 'ridge': jnp.full((1, self.dims), 0.5)}
+    variance, noise = self.scale**2, self.dispersion.noise**2
+    return {name: GaussianWeights(share * variance, noise) for name, share in shares.items()}
 
 
 class GaussianWeights(Predictor):
-  """Bayes for weights N(0, diag(v)), v being any of `variances` `[S, D]` with equal probability: S
-  Kalman filters.
-  """
+  """Bayes for weights N(0, diag(v)), v equally any of `variances` `[S, D]`: S Kalman filters."""
 
-  def __init__(self, variances: Array, noise_variance: Array):
-    self.variances, self.noise_variance = variances, noise_variance
+  def __init__(self, variances: jax.Array, noise_variance: jax.Array):
+    self.start = jnp.zeros_like(variances), jax.vmap(jnp.diag)(variances), jnp.zeros(len(variances))
+    self.noise_variance = noise_variance
 
-  def score(self, episodes: Episode) -> Array:
+  def score(self, episodes: Episode) -> jax.Array:
     def step(carry, pair):
-      mean, cov, log_weight = carry  # [S, D], [S, D, D], [S]
-      x, y = pair
+      (mean, cov, log_weight), (x, y) = carry, pair  # [S, D], [S, D, D], [S]
       gain = cov @ x  # [S, D]
       variance, error = gain @ x + self.noise_variance, y - mean @ x
       log_p = -0.5 * (error**2 / variance + jnp.log(2 * jnp.pi * variance))
       mean = mean + gain * (error / variance)[:, None]
       cov = cov - gain[:, :, None] * gain[:, None, :] / variance[:, None, None]
-      return (mean, cov, log_weight + log_p), logsumexp(log_weight + log_p) - logsumexp(log_weight)
+      surprise = logsumexp(log_weight + log_p) - logsumexp(log_weight)
+      return (mean, cov, log_weight + log_p), surprise
 
-    start = (
-      jnp.zeros_like(self.variances),
-      jax.vmap(jnp.diag)(self.variances),
-      jnp.zeros(len(self.variances)),
-    )
-    return jax.vmap(lambda episode: jax.lax.scan(step, start, (episode.x, episode.y))[1])(episodes)
+    return jax.vmap(lambda one: jax.lax.scan(step, self.start, (one.x, one.y))[1])(episodes)
 
 
 def sparse(glm: GLM) -> SparseLinear:

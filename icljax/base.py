@@ -19,6 +19,8 @@ from jax import Array
 
 from icljax.likelihoods import Eta, Likelihood
 
+# A commit that changes the bits of any training step raises it, and says why in CHANGELOG.
+ARITHMETIC = 1
 # Parameters of this name are trained beside a model, on what the model is not told.
 READ_OUT = 'read_out'
 
@@ -51,41 +53,8 @@ class Task(Protocol):
     """The task of a training step: another one where there is a curriculum."""
     ...
 
-
-class FamilyTask(Task, Protocol):
-  """A task whose targets are responses of known families.
-
-  It may also have `references() -> dict[str, Predictor]`, by name, best first: what a model is
-  measured against. Without them it is taken for a generalized linear model, however its inputs are
-  drawn.
-  """
-
-  @property
-  def dims(self) -> int:
-    """D."""
-    ...
-
-  @property
-  def points(self) -> int:
-    """K."""
-    ...
-
-  @property
-  def predictors(self) -> int:
-    """C: linear predictors that the widest of the families needs."""
-    ...
-
-  @property
-  def families(self) -> tuple[Any, ...]:
-    """What targets may be: the `icljax.families.Family` members that a model's head answers with.
-
-    Of several, the truth of an episode has the index as `family`.
-    """
-    ...
-
-  @property
-  def dispersion(self) -> Any:
-    """What the families have besides eta, an `icljax.families.Dispersion`."""
+  def render(self, data: Any, x: Array) -> Array:
+    """What a model reads of inputs `[..., K, ...]` that point into `data`, which is not None."""
     ...
 
 
@@ -133,6 +102,11 @@ def score(predicted: Likelihood | Eta, episodes: Episode) -> Array:
   """log p of the episodes' own targets under what was predicted of them, `[B, K]`, in nats."""
   own = lambda likelihood, episode: likelihood.given(episode.task).log_prob(episode.y)
   return jax.vmap(own)(predicted, episodes)
+
+
+def render(task: Task, data: Any, episodes: Episode) -> Episode:
+  """Episodes as a model reads them: without data their inputs are what it reads."""
+  return episodes if data is None else episodes.replace(x=task.render(data, episodes.x))
 
 
 def stream(seed: Array, name: str) -> Array:

@@ -1,45 +1,33 @@
-"""From a config to what trains and what is trained, whatever its subject."""
+"""From a config to what trains and is trained, whatever its subject."""
 
-from types import ModuleType
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from icljax.base import stream
-from icljax.glm import subject as glm
-from icljax.omniglot import subject as omniglot
+from icljax.base import Predictor, stream
+from icljax.models.sequence import machine_precision
+from icljax.subjects import Subject, WarmStart, subject_of
 from icljax.training import early_stopping
-from icljax.training.optimizers import OPTIMIZERS, clipped
+from icljax.training.optimizers import OPTIMIZERS, make_clipped
 from icljax.training.schedules import SCHEDULES
 from icljax.training.step import Settings, TrainState, make_train_step
 
-SUBJECTS = {'glm': glm, 'omniglot': omniglot}
+SHAPES = 64  # programs that a process keeps: more than the shapes of one sweep
 
 
-def subject(config: ConfigDict) -> ModuleType:
-  """Where the things of a config's subject are made."""
-  return SUBJECTS[config.subject]
+def with_machine_defaults(config: ConfigDict) -> ConfigDict:
+  """A config in which what this machine decides is filled in."""
+  config = config.copy_and_resolve_references()
+  config.model.precision = machine_precision(config.model.precision)
+  return config
 
 
-def task(config: ConfigDict) -> Any:
-  """The task that is trained on."""
-  return subject(config).task(config)
-
-
-def eval_task(config: ConfigDict, mode: str) -> Any:
-  """The task of an eval mode."""
-  return subject(config).eval_task(config, mode)
-
-
-def data(config: ConfigDict) -> Any:
-  """What episodes point to, to be put on the devices once; None where they point to nothing."""
-  return subject(config).data(config)
-
-
-def settings(config: ConfigDict) -> Settings:
-  """The numbers of training, without the data."""
+def make_settings(config: ConfigDict) -> Settings:
+  """The numbers of training."""
   optimizer = config.optimizer
   numbers = {
     'learning_rate': jnp.float32(optimizer.learning_rate),
@@ -49,10 +37,11 @@ def settings(config: ConfigDict) -> Settings:
     'weight_decay': jnp.float32(optimizer.weight_decay),
     'momentum': jnp.float32(optimizer.momentum),
   }
-  return Settings(task(config), numbers, jnp.uint32(config.random_seed), _stop_rule(config))
+  task = subject_of(config).task(config)
+  return Settings(task, numbers, jnp.uint32(config.random_seed), _make_stop_rule(config))
 
 
-def _stop_rule(config: ConfigDict) -> early_stopping.Rule | None:
+def _make_stop_rule(config: ConfigDict) -> early_stopping.Rule | None:
   rule = config.early_stopping
   if not rule.patience:
     return None
@@ -61,52 +50,85 @@ def _stop_rule(config: ConfigDict) -> early_stopping.Rule | None:
     patience=jnp.int32(rule.patience),
     min_delta=jnp.float32(rule.min_delta),
     window=jnp.int32(rule.window),
-    earliest=jnp.maximum(jnp.int32(peak), subject(config).full_at(config)),
+    earliest=jnp.maximum(jnp.int32(peak), subject_of(config).full_size_step(config)),
   )
 
 
-def predictor(config: ConfigDict, params: Any, model_state: Any = None, data: Any = None) -> Any:
-  """A config's model with parameters, a `Predictor` of its subject's kind."""
-  makes = subject(config)
-  return makes.predictor(makes.model(config), task(config), params, model_state, data)
+def make_predictor(config: ConfigDict, params: Any, model_state: Any = None) -> Predictor:
+  """A config's model with parameters."""
+  subject = subject_of(config)
+  return subject.predictor(subject.network(config), subject.task(config), params, model_state)
 
 
-def init(config: ConfigDict) -> TrainState:
+def init_state(config: ConfigDict) -> TrainState:
   """The state before the first step."""
-  makes, make_optimizer = subject(config), _optimizer(config)
-  network = makes.model(config)
+  subject = subject_of(config)
+  init = _init_program(
+    subject,
+    subject.network(config),
+    config.optimizer.name,
+    config.optimizer.schedule,
+    config.early_stopping.patience > 0,
+    subject.item(config),
+    subject.points(config),
+  )
+  return init(make_settings(config))
 
-  @jax.jit  # one program instead of hundreds of small ones
-  def start(numbers: Settings) -> TrainState:
-    params, model_state = makes.start(network, numbers.task, stream(numbers.seed, 'init'), config)
-    watch = early_stopping.start() if config.early_stopping.patience else None
-    return TrainState(params, make_optimizer(numbers.optimizer).init(params), watch, model_state)
 
-  return start(settings(config))
+@functools.lru_cache(maxsize=SHAPES)
+def _init_program(
+  subject: Subject,
+  network: Any,
+  optimizer: str,
+  schedule: str,
+  stops_early: bool,
+  item: jax.ShapeDtypeStruct,
+  points: int,
+) -> Callable[[Settings], TrainState]:
+  """One program, instead of hundreds of small ones, that makes first states of one shape."""
+  make_optimizer = make_clipped(OPTIMIZERS[optimizer], SCHEDULES[schedule])
+
+  def init(settings: Settings) -> TrainState:
+    key = stream(settings.seed, 'init')
+    params, model_state = subject.init(network, settings.task, item, points, key)
+    opt_state = make_optimizer(settings.optimizer).init(params)
+    stop_state = early_stopping.init_stop_state() if stops_early else None
+    return TrainState(params, opt_state, stop_state, model_state)
+
+  return jax.jit(init)
 
 
-def warm_start_of(config: ConfigDict, source: ConfigDict) -> tuple[int, bool]:
-  """What `warm_start` needs to know of a config and the one it starts from.
+def warm_start_of(config: ConfigDict, source: ConfigDict) -> WarmStart:
+  """How a config takes the parameters of a run with the config `source`.
 
   Raises:
     ValueError: if the same parameters would mean something else.
   """
   if config.subject != source.subject:
     raise ValueError(f'its subject is {source.subject!r}, here it is {config.subject!r}')
-  return subject(config).warm_start_of(config, source)
+  return subject_of(config).warm_start(config, source)
 
 
-def train_step(config: ConfigDict):
-  """The step of `training.make_train_step`."""
-  makes = subject(config)
-  network = makes.model(config)
-  predict = lambda params, model_state, numbers: makes.predictor(
-    network, numbers.task, params, model_state, numbers.data
+def train_step(config: ConfigDict) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
+  """The step of `training.step.make_train_step`; configs of one shape have the same one."""
+  subject = subject_of(config)
+  return _train_step(
+    subject,
+    subject.network(config),
+    config.optimizer.name,
+    config.optimizer.schedule,
+    config.training.batch_size,
+    config.early_stopping.patience > 0,
   )
+
+
+@functools.lru_cache(maxsize=SHAPES)
+def _train_step(
+  subject: Subject, network: Any, optimizer: str, schedule: str, batch_size: int, stops_early: bool
+):
   return make_train_step(
-    predict, _optimizer(config), config.training.batch_size, bool(config.early_stopping.patience)
+    functools.partial(subject.predictor, network),
+    make_clipped(OPTIMIZERS[optimizer], SCHEDULES[schedule]),
+    batch_size,
+    stops_early,
   )
-
-
-def _optimizer(config: ConfigDict):
-  return clipped(OPTIMIZERS[config.optimizer.name], SCHEDULES[config.optimizer.schedule])

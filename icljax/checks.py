@@ -1,31 +1,58 @@
-"""Checks of what configs of all subjects share, and of the subject that a config names."""
+"""What a config must satisfy, whatever its subject: the `Rules` that the loop asks for.
+
+Imports no JAX, so that a wrong config fails at once; a test compares the names with the code.
+"""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from ml_collections import ConfigDict
 
-from icljax.fields import at_least, between, get, known, one_of, positive
-from icljax.glm import checks as glm
-from icljax.omniglot import checks as omniglot
+from icljax.fields import at_least, between, get, one_of, positive, user_defined_or
+from icljax.subjects import SUBJECTS, checks_of
 
-SUBJECTS = {'glm': glm, 'omniglot': omniglot}
 SEQUENCES = ('transformer', 'lstm', 'rnn')
 OPTIMIZERS = ('adam', 'adamw', 'sgd')
 SCHEDULES = ('constant', 'triangle', 'warmup_cosine', 'one_cycle', 'inverse_sqrt')
 ENDLESS = ('constant', 'inverse_sqrt')  # schedules that do not depend on training_steps
 PRECISIONS = ('auto', 'highest', 'tf32', 'bfloat16')
-LARGEST_SEED = 2**32 - 1
+LARGEST_SEED = 2**32 - 1  # seeds are unsigned numbers of 32 bits
+# Fields that configs of any subject have not had from the start, with what was done without them.
+ABSENT_FIELDS = {
+  'subject': 'glm',
+  'model.sequence': 'transformer',
+  'optimizer.name': 'adam',
+  'optimizer.weight_decay': 0.1,
+  'optimizer.momentum': 0.9,
+  'early_stopping.patience': 0,
+  'early_stopping.min_delta': 0.0,
+  'early_stopping.window': 100,
+}
+
+
+def absent_fields(config: ConfigDict) -> Mapping[str, Any]:
+  """The values of fields that configs of earlier versions lack, by dotted name."""
+  subject = config.get('subject', ABSENT_FIELDS['subject'])
+  of_subject = checks_of(subject).ABSENT_FIELDS if subject in SUBJECTS else {}
+  return ABSENT_FIELDS | dict(of_subject)
 
 
 def eval_modes(config: ConfigDict) -> tuple[str, ...]:
-  """The names of all evaluations that a run of this config can have."""
-  return SUBJECTS[config.subject].eval_modes(config)
+  """The names of all eval modes that a run of this config can have."""
+  return tuple(checks_of(config.subject).mode_rules(config))
+
+
+def eval_fields(config: ConfigDict, mode: str) -> frozenset[str]:
+  """The fields of `config.eval` on which the numbers of an eval mode depend."""
+  rule = checks_of(config.subject).mode_rules(config).get(mode)
+  return rule.reads if rule else frozenset()
 
 
 def resumable(config: ConfigDict) -> frozenset[str]:
-  """Fields that may change when a run goes on, besides those of the loop."""
+  """The fields in which a run may change when it is continued, besides those of the loop."""
   lengthened = {'training_steps'} if config.optimizer.schedule in ENDLESS else set()
-  return frozenset(lengthened | SUBJECTS[config.subject].RESUMABLE)
+  return frozenset(lengthened | checks_of(config.subject).RESUMABLE)
 
 
 def check(config: ConfigDict) -> None:
@@ -35,7 +62,7 @@ def check(config: ConfigDict) -> None:
     ValueError: naming the field, what was given and what is allowed.
   """
   one_of(config, 'subject', SUBJECTS)
-  SUBJECTS[config.subject].check(config)
+  checks_of(config.subject).check(config)
   _check_model(config)
   _check_training(config)
   at_least(config, 1, 'eval.episodes', 'eval.batch_size')
@@ -47,7 +74,7 @@ def check(config: ConfigDict) -> None:
 
 
 def _check_model(config: ConfigDict) -> None:
-  known('model.sequence', config.model.sequence, SEQUENCES)
+  user_defined_or('model.sequence', config.model.sequence, SEQUENCES)
   one_of(config, 'model.precision', PRECISIONS)
   at_least(config, 1, 'model.layers', 'model.width', 'model.heads')
   if config.model.width % config.model.heads:

@@ -1,48 +1,60 @@
 """Training and evaluation of a config's model, as an experiment of the loop."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 from ml_collections import ConfigDict
 
-from icljax import build
-from icljax.glm.modes import outcomes as glm
-from icljax.models.sequence import settled
-from icljax.omniglot.modes import outcomes as omniglot
+from icljax import build, checks
+from icljax.base import ARITHMETIC, Task
+from icljax.paired import Indices
 from icljax.parameters import parameter_table
-from icljax.predict.load import load
+from icljax.predict import load
+from icljax.subjects import Drawing, EvalContext, EvalMode, Report, Subject, subject_of
 from icljax.training.step import TrainState
 from icljax.training.warm_start import warm_start
 from jaxline_lite import devices
 from jaxline_lite.errors import BadInput
+from jaxline_lite.eval_records import EvalFolder
 from jaxline_lite.experiment import AbstractExperiment, Evaluation
+from jaxline_lite.files import read_lines
 
-OUTCOMES = {'glm': glm.Outcomes, 'omniglot': omniglot.Outcomes}
+MEASURES = 64  # evaluations that a process keeps compiled
+
+Arrays = dict[str, np.ndarray]
+CheckSignal = Callable[[], None]
 
 
 class Experiment(AbstractExperiment):
   """A model on all local devices, or on some."""
 
+  rules = checks
+  arithmetic = ARITHMETIC
+
   def __init__(self, config: ConfigDict, on: Sequence[Any] | None = None):
-    self.config, self._devices = settled(config), devices.Devices(on)
+    self.config, self._devices = build.with_machine_defaults(config), devices.Devices(on)
     self._devices.check_divides(config.eval.batch_size, 'eval.batch_size')
     try:
-      step, data = build.train_step(self.config), build.data(self.config)
-      self._outcomes = OUTCOMES[self.config.subject](self.config, self._measure)
+      self._subject: Subject = subject_of(self.config)
+      self._network = self._subject.network(self.config)
+      self._modes = self._subject.modes(self.config)
+      step, data = build.train_step(self.config), self._subject.data(self.config)
       with jax.default_matmul_precision('highest'):
-        settings = build.settings(self.config)
-    except ValueError as error:  # of one's own things, and of data that are not there
+        settings = build.make_settings(self.config)
+      self._check_options()
+    except ValueError as error:  # of user-defined things, and of data that are not there
       raise BadInput(str(error)) from error
-    self._settings = self._devices.replicate(settings.replace(data=data))  # once for all steps
-    self._steps = self._devices.pmap_steps(
-      functools.partial(step, axis=devices.AXIS), self.most_steps
-    )
+    self._data, self._settings = self._devices.replicate(data), self._devices.replicate(settings)
+    self._steps = self._devices.pmap_steps(step, self.most_steps)
     self._state: Any = None  # on the devices, from its first use on
-    self._programs = {}  # compiled evaluations by mode
+    self._eval_tasks: dict[Callable, Task] = {}  # by what makes them
+    self._reference_scores: dict[Callable, Arrays] = {}  # by the same; no state enters them
 
   @property
   def state(self) -> TrainState:
@@ -55,16 +67,16 @@ class Experiment(AbstractExperiment):
   @property
   def _replicated(self) -> TrainState:
     if self._state is None:
-      self._state = self._devices.replicate(build.init(self.config))
+      self._state = self._devices.replicate(build.init_state(self.config))
     return self._state
 
   @property
   def stopped(self) -> bool:
-    watch = self.state.watch
-    return watch is not None and bool(watch.stopped)
+    stop_state = self.state.watch
+    return stop_state is not None and bool(stop_state.stopped)
 
-  def settled(self, config: ConfigDict) -> ConfigDict:
-    config = settled(config)
+  def with_machine_defaults(self, config: ConfigDict) -> ConfigDict:
+    config = build.with_machine_defaults(config)
     config.init_from = self.config.init_from
     return config
 
@@ -76,65 +88,123 @@ class Experiment(AbstractExperiment):
       given = self.config.init_from
       try:
         source = load(given)
-        params = warm_start(
-          self.state.params, source.params, *build.warm_start_of(self.config, source.config)
-        )
+        rules = build.warm_start_of(self.config, source.config)
+        params = warm_start(self.state.params, source.params, rules)
       except ValueError as error:
         raise BadInput(f'init_from is {given!r}: {error}') from error
       self.state = self.state.replace(params=params, model_state=source.model_state)
       # The checkpoint, for a run's newest one is another one later.
       self.config.init_from = str(source.path)
 
-  def step(self, first: int, count: int) -> dict[str, np.ndarray]:
+  def step(self, first: int, count: int) -> Arrays:
     with jax.default_matmul_precision('highest'):
-      self._state, metrics = self._steps(self._settings, self._replicated, first, count)
+      self._state, metrics = self._steps(self._data, self._settings, self._replicated, first, count)
     return metrics
 
   def describe(self) -> str:
     where = f'{len(self._devices.devices)} {jax.default_backend()} device(s)'
     products = f'matrix products of the model at precision {self.config.model.precision}'
+    data = self._subject.describe_data(self.config)
     source = f', starting from {self.config.init_from}' if self.config.init_from else ''
-    return (
-      f'{parameter_table(self.state.params)}\n{self._outcomes.source}on {where}, {products}{source}'
+    table = parameter_table(self.state.params)
+    return f'{table}\n{data + " " if data else ""}on {where}, {products}{source}'
+
+  def evaluate(self, mode: str, check: CheckSignal) -> Evaluation:
+    chosen = self._modes[mode]
+    task, options = self._eval_task(chosen), chosen.options(self.config)
+    state = self._replicated
+    model = self._subject.predictor(
+      self._network, self._settings.task, state.params, state.model_state
     )
+    measured = self._measure(_measure(chosen.score, options), task, (model, self._data), check)
+    references = self._references(chosen, check)
+    return Evaluation(*chosen.summarize(EvalContext(self.config, task), measured, references))
 
-  def _measure(
-    self, name: str, measure: Callable, arguments: Any, of_state: bool, check: Callable[[], None]
-  ) -> dict[str, np.ndarray]:
-    """Runs `measure` on all evaluation episodes, batch by batch; its arrays `[episodes, ...]`.
+  def _eval_task(self, mode: EvalMode) -> Task:
+    """The task of a mode, made once."""
+    if mode.task not in self._eval_tasks:
+      with jax.default_matmul_precision('highest'):
+        self._eval_tasks[mode.task] = mode.task(self.config)
+    return self._eval_tasks[mode.task]
 
-    It gets the parameters, the model state and the data if it is `of_state`.
+  def _references(self, mode: EvalMode, check: CheckSignal) -> Arrays:
+    """The scores of a mode's references, measured once for all checkpoints and modes of a task."""
+    if mode.references is None or mode.score_references is None:
+      return {}
+    if mode.task not in self._reference_scores:
+      task = self._eval_task(mode)
+      references = self._devices.replicate(mode.references(self.config, task))
+      measure = _measure(mode.score_references, ())
+      self._reference_scores[mode.task] = self._measure(measure, task, (references, None), check)
+    return self._reference_scores[mode.task]
+
+  def _measure(self, measure: Callable, task: Task, tree: Any, check: CheckSignal) -> Arrays:
+    """Measures all evaluation episodes, batch by batch: arrays `[episodes, ...]`.
+
+    Args:
+      tree: (model, data), replicated.
     """
-    tree = (
-      (self._replicated.params, self._replicated.model_state, self._settings.data)
-      if of_state
-      else ()
-    )
     episodes, batch = self.config.eval.episodes, self.config.eval.batch_size
-    program = self._programs.setdefault(name, self._devices.pmap_examples(measure))
+    program = self._devices.pmap_examples(measure)
+    arguments = (task, np.uint32(self.config.eval.seed))
     batches = []
     for first in range(0, episodes, batch):
       check()
       with jax.default_matmul_precision('highest'):
         batches.append(program(arguments, tree, first, batch))
-    return {key: np.concatenate([part[key] for part in batches])[:episodes] for key in batches[0]}
+    return {
+      name: np.concatenate([part[name] for part in batches])[:episodes] for name in batches[0]
+    }
 
-  def evaluate(self, mode: str, check: Callable[[], None]) -> Evaluation:
-    return self._outcomes.evaluate(mode, check)
+  def _check_options(self) -> None:
+    """Raises ValueError for user-defined metrics that would fail after all the training."""
+    for mode in self._modes.values():
+      if options := mode.options(self.config):
+        task, state = mode.task(self.config), jax.eval_shape(lambda: build.init_state(self.config))
+        indices = Indices(jnp.uint32(0), jnp.arange(2))
+
+        def score(state, mode=mode, task=task, options=options, indices=indices):
+          model = build.make_predictor(self.config, state.params, state.model_state)
+          return mode.score(task, model, None, indices, *options)
+
+        jax.eval_shape(score, state)
+        return
 
   def draw_training(self, folder: Path) -> None:
-    self._outcomes.draw_training(folder)
+    logged = pd.DataFrame(read_lines(folder / 'metrics.jsonl'))
+    if len(logged):
+      evaluated = {}
+      for mode in self.config.eval_modes:
+        records = EvalFolder(folder, mode, self.config, self.rules).records()
+        if records:
+          evaluated[mode] = pd.DataFrame(records).drop(columns='settings')
+      data = self._subject.describe_data(self.config)
+      title = f'{folder.name}{", " + data if data else ""}: training'
+      path = folder / 'train.png'
+      self._subject.draw_training(path, title, logged, evaluated)
 
   def draw_evaluation(
     self,
     mode: str,
     folder: Path,
     step: int,
-    shifts: list[str],
+    changed_settings: list[str],
     evaluation: Evaluation,
     records: list[dict[str, Any]],
   ) -> None:
-    self._outcomes.draw_evaluation(mode, folder, step, shifts, evaluation, records)
+    chosen, data = self._modes[mode], self._subject.describe_data(self.config)
+    run = ', '.join(filter(None, [folder.parent.name, data]))
+    drawing = Drawing(
+      folder=folder,
+      suffix=''.join(f'_{setting}' for setting in changed_settings),
+      titles=(
+        ', '.join([run, f'{mode} at step {step}', *changed_settings]),
+        ', '.join([run, f'{mode} over training', *changed_settings]),
+      ),
+      report=Report(*evaluation),
+      records=pd.DataFrame(records).drop(columns='settings'),
+    )
+    chosen.draw(EvalContext(self.config, self._eval_task(chosen)), drawing)
 
   def compare(
     self,
@@ -143,4 +213,18 @@ class Experiment(AbstractExperiment):
     evaluations: dict[str, Evaluation],
     configs: dict[str, ConfigDict],
   ) -> str:
-    return self._outcomes.compare(mode, folder, evaluations, configs)
+    reports = {title: Report(*evaluation) for title, evaluation in evaluations.items()}
+    data = dict.fromkeys(subject_of(each).describe_data(each) for each in configs.values())
+    title = ', '.join([mode, *filter(None, data)])
+    return self._modes[mode].compare(folder, title, reports, configs)
+
+
+@functools.lru_cache(maxsize=MEASURES)
+def _measure(score: Callable, options: tuple[Hashable, ...]) -> Callable:
+  """A score as `Devices.pmap_examples` takes it; the same one for the same score and options."""
+
+  def measure(arguments, tree, indices, axis):
+    (task, seed), (model, data) = arguments, tree
+    return score(task, model, data, Indices(seed, indices, axis), *options)
+
+  return measure

@@ -7,6 +7,7 @@ itself, or its one-hot vector. A family of one's own is one `Family(...)`; see
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -83,6 +84,7 @@ EXPONENTIAL = Family(
 )
 
 
+@functools.cache  # so that two of as many classes are the same one
 def multinomial(classes: int) -> Family:
   """Softmax regression over `classes` classes, with a weight vector for each."""
   return Family(

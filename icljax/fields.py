@@ -17,6 +17,7 @@ def names(listed: str) -> tuple[str, ...]:
 
 
 def get(config: ConfigDict, path: str) -> Any:
+  """The value of a field by its dotted name."""
   value = config
   for name in path.split('.'):
     value = value[name]
@@ -24,27 +25,31 @@ def get(config: ConfigDict, path: str) -> Any:
 
 
 def one_of(config: ConfigDict, path: str, allowed: Iterable[str]) -> None:
+  """Checks that a field is one of the names that are allowed."""
   if get(config, path) not in allowed:
     raise ValueError(f'{path} is {get(config, path)!r}; allowed are {", ".join(allowed)}')
 
 
-def known(field: str, given: str, allowed: Iterable[str]) -> None:
-  """As `one_of` of what is given, or one's own."""
-  if plugins.is_own(given):
-    plugins.check(field, given)
+def user_defined_or(field: str, given: str, allowed: Iterable[str]) -> None:
+  """Checks that a name is one of those allowed, or a user-defined thing that can be found."""
+  if plugins.is_user_defined(given):
+    plugins.check_importable(field, given)
   elif given not in allowed:
     raise ValueError(
-      f"{field} is {given!r}; allowed are {', '.join(allowed)}, and one's own as 'module:name'"
+      f'{field} is {given!r}; allowed are {", ".join(allowed)}, and user-defined ones as '
+      "'module:name'"
     )
 
 
 def at_least(config: ConfigDict, least: int, *fields: str) -> None:
+  """Checks that fields are whole numbers of a least size."""
   for field in fields:
     if get(config, field) < least:
       raise ValueError(f'{field} is {get(config, field)}; allowed are whole numbers from {least}')
 
 
 def positive(config: ConfigDict, *fields: str, infinite: bool = False) -> None:
+  """Checks that fields are above 0, and finite unless `infinite`."""
   for field in fields:
     value = get(config, field)
     if not (0 < value < math.inf or (infinite and value == math.inf)):
@@ -55,9 +60,24 @@ def positive(config: ConfigDict, *fields: str, infinite: bool = False) -> None:
 
 
 def between(config: ConfigDict, least: float, most: float, *fields: str) -> None:
-  """Numbers of an interval with its ends; `inf` itself is never allowed."""
+  """Checks that fields lie in an interval with its ends; `inf` itself is never allowed."""
   for field in fields:
     value = get(config, field)
     if not (least <= value <= most and value < math.inf):
       wanted = f'numbers from {least:g}' + (f' to {most:g}' if most < math.inf else '')
       raise ValueError(f'{field} is {value}; allowed are {wanted}')
+
+
+def check_same(config: ConfigDict, source: ConfigDict, *fields: str) -> None:
+  """Checks the fields on which the meaning of parameters depends.
+
+  Args:
+    source: the config of the run that they come from.
+
+  Raises:
+    ValueError: if one differs.
+  """
+  for field in fields:
+    there, here = get(source, field), get(config, field)
+    if there != here:
+      raise ValueError(f'its {field} is {there!r}, here it is {here!r}; set the same')

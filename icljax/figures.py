@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -41,6 +42,20 @@ def framed(axes, values: Iterable[ArrayLike]) -> None:
   if len(finite):
     margin = 0.1 * (finite.max() - finite.min()) or 0.1
     axes.set_ylim(finite.min() - margin, finite.max() + 2.5 * margin)
+
+
+def loss_curve(axes, logged: pd.DataFrame) -> None:
+  """The loss of logged steps, and its running mean over a tenth of them.
+
+  Args:
+    logged: rows with `step` and `loss`.
+  """
+  axes.plot(logged.step, logged.loss, color='C3', alpha=0.3, label='training loss')
+  window = max(1, len(logged) // 10)
+  if window > 1:
+    smooth = np.convolve(logged.loss, np.ones(window) / window, mode='valid')
+    label = f'mean of the last {window} logged steps'
+    axes.plot(logged.step[window - 1 :], smooth, color='C3', label=label)
 
 
 def legend(axes) -> None:

@@ -11,12 +11,26 @@ from ml_collections import ConfigDict
 
 from icljax import checks
 from jaxline_lite import modes
+from jaxline_lite.config_files import load_config
 from jaxline_lite.errors import BadInput
 from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
 from jaxline_lite.run_folder import flat, plain, read_config, run_of
 
 EXPERIMENT = 'icljax.experiment:Experiment'
+
+
+def config(file: str, words: str = '') -> ConfigDict:
+  """A config of `configs/`, such as `icljax.config('glm', 'poisson,paper')`.
+
+  Args:
+    file: the name of its file.
+    words: at most one preset and one size, as behind the colon of `--config=FILE:WORDS`.
+
+  Raises:
+    BadInput: if there is no such file, or a word is neither.
+  """
+  return load_config(f'{Path(__file__).parent / "configs" / file}.py:{words}')
 
 
 def _make(config: ConfigDict):
@@ -41,10 +55,10 @@ def train(config: ConfigDict, evaluates_along: bool = False) -> Path:
   """
   if not isinstance(config, ConfigDict):
     raise BadInput(
-      f'train was given {config!r}; it takes a config, such as configs.glm.get_config() gives'
+      f"train was given {config!r}; it takes a config, such as icljax.config('glm') gives"
     )
   modes.check(config, 'train_eval' if evaluates_along else 'train', checks)
-  return modes.train(_make, config, evaluates_along, checks.resumable(config))
+  return modes.train(_make, config, checks, evaluates_along)
 
 
 def evaluate(
@@ -66,14 +80,11 @@ def evaluate(
     BadInput: if there is no such run, checkpoint, mode or setting.
     Stopped: after a signal.
   """
-  found = [
-    _arrays(step, outcome[mode]) for step, outcome in _evaluate([run], mode, checkpoint, settings)
-  ]
-  return (
-    found[0]
-    if len(found) == 1
-    else {name: np.stack([each[name] for each in found]) for name in found[0]}
-  )
+  evaluated = _evaluate([run], mode, checkpoint, settings)
+  arrays = [_arrays(step, evaluations[mode]) for step, evaluations in evaluated]
+  if len(arrays) == 1:
+    return arrays[0]
+  return {name: np.stack([each[name] for each in arrays]) for name in arrays[0]}
 
 
 def compare(
@@ -108,7 +119,9 @@ def compare(
     )
   chosen = settings | {'titles': ','.join(titles), 'output_dir': str(output_dir)}
   found = _evaluate(runs, mode, checkpoint, chosen)
-  return {title: _arrays(step, outcome[mode]) for title, (step, outcome) in zip(titles, found)}
+  return {
+    title: _arrays(step, evaluations[mode]) for title, (step, evaluations) in zip(titles, found)
+  }
 
 
 def _evaluate(
@@ -121,7 +134,7 @@ def _evaluate(
       f'one checkpoint is named by its path, and checkpoint is {checkpoint!r}; give the run, or '
       'leave that out'
     )
-  config = read_config(run_of(Path(runs[0]))[0])
+  config = read_config(run_of(Path(runs[0]))[0], checks)
   if mode == 'eval' and mode not in checks.eval_modes(config):
     raise BadInput(
       f"mode is 'eval'; this run has {', '.join(checks.eval_modes(config))}: name one of them"
@@ -141,10 +154,10 @@ def _evaluate(
       wanted
       | {'eval': {name: _typed(name, value, config.eval[name]) for name, value in settings.items()}}
     )
-  configs = modes.evaluated_configs(config)
+  configs = modes.evaluated_configs(config, checks)
   for each in configs:
     modes.check(each, mode, checks)
-  return modes.evaluate(_make, configs, (mode,))
+  return modes.evaluate(_make, configs, checks, (mode,))
 
 
 def _typed(name: str, given: Any, usual: Any) -> Any:
@@ -194,7 +207,7 @@ def metrics(runs: str | Path = 'runs/*', fields: Sequence[str] = ()) -> pd.DataF
     )
   rows = []
   for folder in folders:
-    config = flat(plain(read_config(folder)))
+    config = flat(plain(read_config(folder, checks)))
     absent = [field for field in fields if field not in config]
     if absent:
       raise BadInput(f'{folder}: its config has no field {absent[0]!r}')

@@ -9,6 +9,13 @@ from ml_collections import ConfigDict
 from jaxline_lite.errors import BadInput
 
 SIZES = ('quick', 'paper')
+# Fields that the loop's configs have not had from the start, with what was done without them.
+ABSENT_FIELDS = {
+  'deterministic': False,
+  'init_from': '',
+  'eval.output_dir': 'runs/compare',
+  'eval.titles': '',
+}
 
 
 def get_base_config() -> ConfigDict:

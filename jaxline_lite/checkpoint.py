@@ -188,6 +188,10 @@ class Checkpoints:
         self._say(f'checkpoint {step} is {kind} ({damage}) and passed over')
     raise BadInput(f'{self.folder}: none of the checkpoints {", ".join(map(str, steps))} is intact')
 
+  def arithmetic(self, step: int) -> int:
+    """The arithmetic of the program that made a checkpoint; 1 where nobody counted yet."""
+    return json.loads((self.path(step) / MANIFEST).read_text()).get('arithmetic', 1)
+
   def stopped_early(self, step: int) -> bool:
     """Whether a run ended with this checkpoint, before all its steps."""
     try:

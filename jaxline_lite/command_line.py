@@ -1,14 +1,13 @@
 """From a command line to a config, or to one line that says what is wrong with it. Imports no JAX."""
 
-import importlib.util
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from jaxline_lite.base_config import nearest
+from jaxline_lite.config_files import load_config
 from jaxline_lite.errors import BadInput
 from jaxline_lite.run_folder import flat
 
@@ -43,41 +42,6 @@ def _config_file(argv: Sequence[str]) -> str:
   if given and given[0] and not given[0].startswith('-'):
     return given[0]
   raise BadInput('--config is missing; give a config file, such as --config=configs/glm.py')
-
-
-def load_config(argument: str) -> ConfigDict:
-  """The config of FILE[:WORDS].
-
-  Raises:
-    BadInput: if there is no such file, or it cannot be run.
-  """
-  file, _, words = argument.partition(':')
-  path = Path(file)
-  if not path.is_file():
-    known = (
-      [str(other) for other in sorted(path.parent.glob('*.py'))] if path.parent.is_dir() else []
-    )
-    raise BadInput(f'--config: there is no file {file!r}{nearest(file, known)}')
-  spec = importlib.util.spec_from_file_location(path.stem, path)
-  if spec is None or spec.loader is None:
-    raise BadInput(f'--config: {file!r} is no Python file')
-  module = importlib.util.module_from_spec(spec)
-  try:
-    spec.loader.exec_module(module)
-    config = module.get_config(words) if words else module.get_config()
-  except BadInput:
-    raise
-  except Exception as error:
-    where = f', line {error.lineno}' if isinstance(error, SyntaxError) else ''
-    raise BadInput(
-      f'--config: {file}{where} cannot be used: {type(error).__name__}: {error}'
-    ) from error
-  if not isinstance(config, ConfigDict):
-    raise BadInput(
-      f'--config: get_config() of {file} gives a {type(config).__name__}; it has to give an '
-      'ml_collections.ConfigDict'
-    )
-  return config
 
 
 def _check_override(argument: str, value: str | None, config: ConfigDict) -> None:

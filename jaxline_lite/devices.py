@@ -4,6 +4,7 @@ Every device holds the whole state and works on its share of a batch; a mean ove
 agree.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxline_lite.errors import BadInput
 
 AXIS = 'devices'
+PROGRAMS = 64  # compiled ones that a process keeps: more than one config has
 Metrics = dict[str, np.ndarray]
 
 
@@ -29,25 +31,45 @@ def many_steps(step: Callable, most: int) -> Callable:
   """A pure function that makes any number of steps, up to `most`, in one program.
 
   Args:
-    step: (settings, state, t) -> (state, metrics), metrics a dict of scalars.
+    step: (data, settings, state, t) -> (state, metrics), metrics a dict of scalars.
     most: room for the metrics of so many steps.
 
   Returns:
-    (settings, state, first, count) -> (state, metrics `[most]`, zero from row `count` on).
+    (data, settings, state, first, count) -> (state, metrics `[most]`, zero from row `count` on).
   """
 
-  def run(settings, state, first, count):
-    shapes = jax.eval_shape(step, settings, state, first)[1]
+  def run(data, settings, state, first, count):
+    shapes = jax.eval_shape(step, data, settings, state, first)[1]
     rows = jax.tree.map(lambda shape: jnp.zeros((most, *shape.shape), shape.dtype), shapes)
 
     def body(i, carry):
       state, rows = carry
-      state, metrics = step(settings, state, first + i)
+      state, metrics = step(data, settings, state, first + i)
       return state, jax.tree.map(lambda row, value: row.at[i].set(value), rows, metrics)
 
     return jax.lax.fori_loop(0, count, body, (state, rows))
 
   return run
+
+
+@functools.lru_cache(maxsize=PROGRAMS)
+def _steps_program(step: Callable, most: int, devices: tuple[Any, ...]) -> Callable:
+  """The compiled steps of all runs of one shape: their numbers are arguments."""
+  on_axis = functools.partial(step, axis=AXIS)
+  in_axes = (0, 0, 0, None, None)
+  return jax.pmap(
+    many_steps(on_axis, most), AXIS, in_axes=in_axes, donate_argnums=2, devices=devices
+  )
+
+
+@functools.lru_cache(maxsize=PROGRAMS)
+def _examples_program(measure: Callable, devices: tuple[Any, ...]) -> Callable:
+  """A compiled measurement, for all arguments of one shape."""
+
+  def on_axis(_, arguments, tree, indices):
+    return measure(arguments, tree, indices, AXIS)
+
+  return jax.pmap(on_axis, AXIS, in_axes=(0, None, 0, None), devices=devices)
 
 
 class Devices:
@@ -72,41 +94,42 @@ class Devices:
 
   def pmap_steps(
     self, step: Callable, most: int
-  ) -> Callable[[Any, Any, int, int], tuple[Any, Metrics]]:
-    """Steps on all devices: (settings, state, first, count) -> (state, metrics `[count]`), settings
-    and state replicated.
+  ) -> Callable[[Any, Any, Any, int, int], tuple[Any, Metrics]]:
+    """Steps on all devices.
 
-    The state that goes in is donated. `step` finds its place among the devices, and averages, by
-    the axis name `AXIS`.
+    Args:
+      step: (data, settings, state, t, axis) -> (state, metrics). By the axis name it finds its
+        place among the devices, and averages. The same function is compiled once.
+      most: the most steps of one call.
+
+    Returns:
+      (data, settings, state, first, count) -> (state, metrics `[count]`), where data, settings and
+      state are replicated. The state that goes in is donated.
     """
-    program = jax.pmap(
-      many_steps(step, most),
-      AXIS,
-      in_axes=(0, 0, None, None),
-      donate_argnums=1,
-      devices=self.devices,
-    )
+    program = _steps_program(step, most, tuple(self.devices))
 
-    def run(settings, state, first, count):
+    def run(data, settings, state, first, count):
       if count > most:
         raise ValueError(f'{count} steps in one call; there is room for {most}')
-      state, metrics = program(settings, state, np.int32(first), np.int32(count))
+      state, metrics = program(data, settings, state, np.int32(first), np.int32(count))
       return state, {name: rows[:count] for name, rows in unreplicate(metrics).items()}
 
     return run
 
   def pmap_examples(self, measure: Callable) -> Callable[[Any, Any, int, int], Metrics]:
-    """Measurements on all devices: (arguments, replicated tree, first, count) -> dict of `[count,
-    ...]`.
+    """Measurements on all devices.
 
-    `measure(arguments, tree, indices)` gets all indices `[count]`, finds its share of them by the
-    axis name `AXIS`, and returns a dict of `[count / N, ...]`.
+    Args:
+      measure: (arguments, tree, indices, axis) -> a dict of `[count / N, ...]`. It gets all indices
+        `[count]` and finds its share of them by the axis name. The same function is compiled once.
+
+    Returns:
+      (arguments, tree, first, count) -> a dict of `[count, ...]`, where the tree is replicated.
     """
-    # Pmap wants something to map over, and the tree may be empty.
-    place = np.arange(len(self.devices))
-    program = jax.pmap(
-      lambda _, *rest: measure(*rest), AXIS, in_axes=(0, None, 0, None), devices=self.devices
-    )
+    program = _examples_program(measure, tuple(self.devices))
+    place = np.arange(
+      len(self.devices)
+    )  # pmap wants something to map over, and the tree may be empty
 
     def run(arguments, tree, first, count):
       measured = program(place, arguments, tree, first + np.arange(count, dtype=np.int32))

@@ -1,89 +1,34 @@
-"""Evaluations of checkpoints and their records: one line per (checkpoint step, evaluation
-settings).
-"""
+"""Evaluating the checkpoints of a run: measure, record, draw, announce."""
 
-import io
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import numpy as np
 from ml_collections import ConfigDict
 
-from jaxline_lite import files
 from jaxline_lite.checkpoint import Checkpoints
-from jaxline_lite.errors import BadInput
+from jaxline_lite.errors import BadInput, CommandError
+from jaxline_lite.eval_records import EvalFolder, best_step
 from jaxline_lite.experiment import AbstractExperiment, Evaluation
 from jaxline_lite.plan import kept_steps
-from jaxline_lite.run_folder import flat, locked, plain, read_config
+from jaxline_lite.rules import Rules
+from jaxline_lite.run_folder import locked, read_config
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.writers import Log
 
 FOLLOWING = 0.5  # seconds between two looks for new checkpoints
-# Fields of config.eval that change no number, but perhaps its rounding, how it is shown, or what is
-# measured besides.
-PRESENTATION = frozenset({'batch_size', 'output_dir', 'titles', 'metrics'})
+
+Evaluations = dict[str, Evaluation]  # by mode
 
 
-def settings_of(config: ConfigDict) -> dict[str, Any]:
-  """The fields of config.eval on which an evaluation's numbers depend."""
-  return {
-    name: value for name, value in flat(plain(config.eval)).items() if name not in PRESENTATION
-  }
+class EvaluatedModel(NamedTuple):
+  """One model: its title, the step of its checkpoint, its config and its evaluations."""
 
-
-class EvalFolder:
-  """`<run>/<mode>/`: metrics.jsonl, the arrays of each record, pictures."""
-
-  def __init__(self, run: Path, mode: str):
-    self.path = run / mode
-    self._run = run
-    self._lines = self.path / 'metrics.jsonl'
-
-  def records(self, settings: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl by step; only those of these settings if they are given."""
-    return [
-      record
-      for record in files.read_lines(self._lines)
-      if settings is None or record['settings'] == settings
-    ]
-
-  def has(self, step: int, settings: dict[str, Any]) -> bool:
-    return any(record['step'] == step for record in self.records(settings))
-
-  def shifts(self, settings: dict[str, Any]) -> list[str]:
-    """What is set otherwise than in the run, as name=value."""
-    usual = settings_of(read_config(self._run))
-    return [
-      f'{name}={value}' for name, value in sorted(settings.items()) if usual.get(name) != value
-    ]
-
-  def arrays_path(self, step: int, settings: dict[str, Any]) -> Path:
-    """Where the arrays are: `<step>.npz`, and behind the step whatever is set otherwise than in the
-    run.
-    """
-    return self.path / ('_'.join([str(step), *self.shifts(settings)]) + '.npz')
-
-  def with_record(
-    self, step: int, settings: dict[str, Any], metrics: dict[str, float]
-  ) -> list[dict[str, Any]]:
-    """All records with a new one, in place of an earlier one of the same step and settings."""
-    others = [
-      record
-      for record in self.records()
-      if (record['step'], record['settings']) != (step, settings)
-    ]
-    records = [*others, {'step': step, 'settings': settings, **metrics}]
-    return sorted(records, key=lambda record: (record['step'], json.dumps(record['settings'])))
-
-  def write(self, step: int, settings: dict[str, Any], evaluation: Evaluation) -> None:
-    """Puts the arrays, then the record, on disk."""
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **evaluation.arrays)
-    files.replace(self.arrays_path(step, settings), buffer.getvalue())
-    files.replace_lines(self._lines, self.with_record(step, settings, evaluation.metrics))
+  title: str
+  step: int
+  config: ConfigDict
+  evaluations: Evaluations
 
 
 def evaluate(
@@ -94,39 +39,58 @@ def evaluate(
   step: int,
   stop: StopFlag,
   log: Log,
-) -> dict[str, Evaluation]:
-  """Evaluates the experiment's state, that of `step`, in each mode; shows, records and returns the
-  outcome.
+) -> Evaluations:
+  """Evaluates the experiment's state, that of `step`, in each mode, and keeps what it finds.
 
   Raises:
     Stopped: between two batches, if a signal came; what is recorded stays.
   """
-  settings, outcome = settings_of(config), {}
+  evaluations = {}
   for mode in modes:
-    folder = EvalFolder(run, mode)
-    outcome[mode] = experiment.evaluate(mode, stop.check)
+    folder = EvalFolder(run, mode, config, experiment.rules)
+    evaluation = evaluations[mode] = experiment.evaluate(mode, stop.check)
     with locked(folder.path, 'evaluated', wait=stop.check):
-      shifts = folder.shifts(settings)
-      records = [
-        r
-        for r in folder.with_record(step, settings, outcome[mode].metrics)
-        if r['settings'] == settings
-      ]
-      experiment.draw_evaluation(
-        mode, folder.path, step, shifts, outcome[mode], records
-      )  # first: what is recorded is not drawn again
-      folder.write(step, settings, outcome[mode])
-    best_mode, _, best = config.best_model_eval_metric.partition('/')
-    if mode == best_mode and best not in outcome[mode].metrics:
-      log.say(
-        f'best_model_eval_metric is {config.best_model_eval_metric!r}: there is no {best!r}, so no '
-        f'checkpoint will be the best; there are {", ".join(outcome[mode].metrics)}'
-      )
-    log.say(
-      f'{", ".join([f"{mode} at step {step}", *shifts])}, written to '
-      f'{folder.path}\n{outcome[mode].table}'
+      folder.write(step, evaluation)
+      _draw(experiment, folder, mode, step, evaluation, log)
+    _announce(folder, config, mode, step, evaluation, log)
+  return evaluations
+
+
+def _draw(
+  experiment: AbstractExperiment,
+  folder: EvalFolder,
+  mode: str,
+  step: int,
+  evaluation: Evaluation,
+  log: Log,
+) -> None:
+  """Draws what is recorded; a picture that cannot be drawn is a line in the log."""
+  try:
+    experiment.draw_evaluation(
+      mode, folder.path, step, folder.changed_settings, evaluation, folder.records()
     )
-  return outcome
+  except CommandError:
+    raise
+  except Exception as error:  # whatever the libraries of pictures raise
+    log.say(
+      f'{mode} at step {step} is recorded, but not drawn: '
+      f'{type(error).__name__}: {" ".join(str(error).split())}'
+    )
+  folder.mark_drawn()
+
+
+def _announce(
+  folder: EvalFolder, config: ConfigDict, mode: str, step: int, evaluation: Evaluation, log: Log
+) -> None:
+  """Shows the table, and says if the metric of `best` is not in it."""
+  best_mode, _, best = config.best_model_eval_metric.partition('/')
+  if mode == best_mode and best not in evaluation.metrics:
+    log.say(
+      f'best_model_eval_metric is {config.best_model_eval_metric!r}: there is no {best!r}, so no '
+      f'checkpoint will be the best; there are {", ".join(evaluation.metrics)}'
+    )
+  what = ', '.join([f'{mode} at step {step}', *folder.changed_settings])
+  log.say(f'{what}, written to {folder.path}\n{evaluation.table}')
 
 
 def evaluate_run(
@@ -137,12 +101,13 @@ def evaluate_run(
   modes: tuple[str, ...],
   stop: StopFlag,
   log: Log,
-) -> Iterator[tuple[int, dict[str, Evaluation]]]:
-  """Evaluates the checkpoints of a run that the config, or `step`, names, and with
-  `one_off_evaluate=False` all that come.
+) -> Iterator[tuple[int, Evaluations]]:
+  """Evaluates checkpoints of a run.
+
+  They are those that the config, or `step`, names; with `one_off_evaluate=False` all that come.
 
   Yields:
-    The step and the outcome of each evaluation.
+    The step of each checkpoint and its evaluations.
 
   Raises:
     BadInput, Stopped.
@@ -151,20 +116,17 @@ def evaluate_run(
     yield from _follow(experiment, config, run, modes, stop, log)
     return
   checkpoints = Checkpoints(run / 'checkpoints', log.say)
-  for steps in choose(run, config, step or config.eval_checkpoints, checkpoints.steps()):
-    found, experiment.state = checkpoints.read_any(steps, experiment.state)
-    yield found, evaluate(experiment, config, run, modes, found, stop, log)
+  which = step or config.eval_checkpoints
+  for steps in choose_steps(run, config, experiment.rules, which, checkpoints.steps()):
+    chosen, experiment.state = checkpoints.read_any(steps, experiment.state)
+    yield chosen, evaluate(experiment, config, run, modes, chosen, stop, log)
 
 
-def check_choice(config: ConfigDict, run: Path, step: str | None, log: Log) -> None:
+def check_choice(config: ConfigDict, rules: Rules, run: Path, step: str | None, log: Log) -> None:
   """Raises BadInput if the checkpoints that the config, or `step`, names are not there."""
   if config.one_off_evaluate:
-    choose(
-      run,
-      config,
-      step or config.eval_checkpoints,
-      Checkpoints(run / 'checkpoints', log.say).steps(),
-    )
+    steps = Checkpoints(run / 'checkpoints', log.say).steps()
+    choose_steps(run, config, rules, step or config.eval_checkpoints, steps)
 
 
 def _follow(
@@ -174,20 +136,21 @@ def _follow(
   modes: tuple[str, ...],
   stop: StopFlag,
   log: Log,
-) -> Iterator[tuple[int, dict[str, Evaluation]]]:
+) -> Iterator[tuple[int, Evaluations]]:
   """Evaluates every checkpoint that the run keeps, once, as they appear, until the last."""
   checkpoints = Checkpoints(run / 'checkpoints', log.say)
-  settings, passed, finished = settings_of(config), set(), False
+  folders = {mode: EvalFolder(run, mode, config, experiment.rules) for mode in modes}
+  passed, finished = set(), False
   log.say(f'{run}: evaluates the checkpoints that are kept, until the run is finished')
   while not finished:
     stop.check()
-    wanted = read_config(run)  # a run may go on for longer than was planned
+    wanted = read_config(run, experiment.rules)  # a run may go on for longer than was planned
     kept, steps = kept_steps(wanted.keep_checkpoints, wanted.training_steps), checkpoints.steps()
     finished = bool(steps) and (
       steps[-1] >= wanted.training_steps or checkpoints.stopped_early(steps[-1])
     )
     for step in [step for step in steps if step not in passed]:
-      missing = tuple(mode for mode in modes if not EvalFolder(run, mode).has(step, settings))
+      missing = tuple(mode for mode, folder in folders.items() if not folder.has(step))
       is_last = finished and step == steps[-1]
       if (
         (step in kept or is_last)
@@ -202,58 +165,39 @@ def _follow(
 
 
 def compare(
-  experiment: AbstractExperiment,
-  folder: Path,
-  evaluated: list[tuple[str, int, ConfigDict, dict[str, Evaluation]]],
-  log: Log,
+  experiment: AbstractExperiment, folder: Path, models: list[EvaluatedModel], log: Log
 ) -> None:
-  """Puts the evaluations of several models side by side, below `folder`; of each its title, step,
-  config, and outcome by mode.
-  """
-  titles = [title for title, *_ in evaluated]
-  unique = [
-    title if titles.count(title) == 1 else f'{title} at step {step}'
-    for title, step, *_ in evaluated
-  ]
-  configs = {title: config for title, (_, _, config, _) in zip(unique, evaluated)}
-  for mode in evaluated[0][3]:
+  """Puts the evaluations of several models side by side, in a folder per mode below `folder`."""
+  titles = [model.title for model in models]
+  by_title = {
+    model.title if titles.count(model.title) == 1 else f'{model.title} at step {model.step}': model
+    for model in models
+  }
+  configs = {title: model.config for title, model in by_title.items()}
+  for mode in models[0].evaluations:
     with locked(folder / mode, 'written'):
-      found = {title: outcome[mode] for title, (*_, outcome) in zip(unique, evaluated)}
-      table = experiment.compare(mode, folder / mode, found, configs)
-    log.say(f'{mode} of {", ".join(unique)}, written to {folder / mode}\n{table}')
+      evaluations = {title: model.evaluations[mode] for title, model in by_title.items()}
+      table = experiment.compare(mode, folder / mode, evaluations, configs)
+    log.say(f'{mode} of {", ".join(by_title)}, written to {folder / mode}\n{table}')
 
 
-def best_step(run: Path, metric: str, higher_is_better: bool) -> int | None:
-  """The step of the run's best evaluation by MODE/METRIC; the earliest where several are equal.
-  None without records.
-  """
-  mode, _, name = metric.partition('/')
-  if not name:
-    return None
-  usual = settings_of(read_config(run))
-  records = [
-    record
-    for record in EvalFolder(run, mode).records(usual)
-    if not np.isnan(record.get(name, np.nan))
-  ]
-  if not records:
-    return None
-  sign = -1 if higher_is_better else 1
-  return min(records, key=lambda record: (sign * record[name], record['step']))['step']
+def choose_steps(
+  run: Path, config: ConfigDict, rules: Rules, which: str, steps: list[int]
+) -> list[list[int]]:
+  """The checkpoints that `which` names: latest, best, all, or steps.
 
+  Args:
+    steps: those on disk, ascending.
 
-def choose(run: Path, config: ConfigDict, which: str, steps: list[int]) -> list[list[int]]:
-  """The checkpoints that `which` (latest, best, all, or steps) names; each with what may stand in
-  for it.
+  Returns:
+    A list for each, of its step and of the steps that may stand in for it.
 
   Raises:
     BadInput: naming what there is.
   """
   there = f'there are {", ".join(map(str, steps))}' if steps else 'there is none'
   if which == 'best':
-    best = best_step(
-      run, config.best_model_eval_metric, config.best_model_eval_metric_higher_is_better
-    )
+    best = best_step(run, config, rules)
     if best is None:
       raise BadInput(
         f'{run}: no best checkpoint is known; it takes mode train_eval and best_model_eval_metric'
@@ -262,7 +206,6 @@ def choose(run: Path, config: ConfigDict, which: str, steps: list[int]) -> list[
   wanted = steps if which in ('latest', 'all') else [int(step) for step in which.split(',')]
   absent = [step for step in wanted if step not in steps]
   if absent or not wanted:
-    raise BadInput(
-      f'{run}: there is no checkpoint {", ".join(map(str, absent)) or "at all"}; {there}'
-    )
+    missing = ', '.join(map(str, absent)) or 'at all'
+    raise BadInput(f'{run}: there is no checkpoint {missing}; {there}')
   return [wanted[::-1]] if which == 'latest' else [[step] for step in wanted]

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
+from jaxline_lite.rules import Rules
+
 
 class Evaluation(NamedTuple):
-  """The outcome of one evaluation of one state.
+  """What one evaluation of one state found.
 
   Attributes:
     metrics: numbers by name.
@@ -30,9 +32,14 @@ class AbstractExperiment(abc.ABC):
   into calls, and gives the same states and the same metrics.
 
   Attributes:
+    rules: those of the experiment's configs.
+    arithmetic: a number that a commit raises if it changes the bits of training steps; it is kept
+      in every checkpoint's manifest.
     most_steps: how many steps one call can make.
   """
 
+  rules: Rules
+  arithmetic: int = 1
   most_steps: int = 1000
 
   @property
@@ -60,8 +67,8 @@ class AbstractExperiment(abc.ABC):
     signal came.
     """
 
-  def settled(self, config: ConfigDict) -> ConfigDict:
-    """A config with its 'auto' fields as this machine takes them; what `config.json` will say."""
+  def with_machine_defaults(self, config: ConfigDict) -> ConfigDict:
+    """A config with its 'auto' fields as this machine takes them: what `config.json` will say."""
     return config
 
   def check_training(self) -> None:
@@ -100,14 +107,14 @@ class AbstractExperiment(abc.ABC):
     mode: str,
     folder: Path,
     step: int,
-    shifts: list[str],
+    changed_settings: list[str],
     evaluation: Evaluation,
     records: list[dict[str, Any]],
   ) -> None:
     """Draws an evaluation into its folder.
 
     Args:
-      shifts: the settings that are not the run's, as name=value.
+      changed_settings: the settings that are not the run's, as name=value.
       records: those of all checkpoints that were evaluated with these settings, by step, this one
         among them.
     """

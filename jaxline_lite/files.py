@@ -60,8 +60,10 @@ class JsonLines:
   def __init__(self, path: Path, up_to: int):
     """Opens the file for appending, after forgetting the records of steps later than `up_to`."""
     self._path = path
-    if path.exists():
-      replace_lines(path, [record for record in read_lines(path) if record['step'] <= up_to])
+    before = list(read_lines(path))
+    kept = [record for record in before if record['step'] <= up_to]
+    if path.exists() and (kept != before or not _ends_with_a_line(path)):
+      replace_lines(path, kept)
     self._file = path.open('a')
 
   def append(self, record: dict[str, Any]) -> None:
@@ -74,3 +76,9 @@ class JsonLines:
 
   def close(self) -> None:
     self._file.close()
+
+
+def _ends_with_a_line(path: Path) -> bool:
+  """Whether the last line of a file is whole."""
+  data = path.read_bytes()
+  return not data or data.endswith(b'\n')

@@ -5,20 +5,20 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
 from jaxline_lite.base_config import check_base_config, nearest
 from jaxline_lite.errors import BadInput
 from jaxline_lite.experiment import AbstractExperiment, Evaluation
+from jaxline_lite.rules import Rules
 from jaxline_lite.run_folder import (
-  RESUMABLE,
-  adopt,
-  claim,
+  inherit_auto_fields,
   locked,
   paths_of,
   read_config,
+  record_config,
   refuse_another,
   run_of,
 )
@@ -36,18 +36,17 @@ MakeExperiment = Callable[[ConfigDict], AbstractExperiment]
 
 
 def train(
-  make: MakeExperiment,
-  config: ConfigDict,
-  evaluates_along: bool = False,
-  resumable: frozenset[str] = frozenset(),
+  make: MakeExperiment, config: ConfigDict, rules: Rules, evaluates_along: bool = False
 ) -> Path:
-  """Trains, or goes on training, the run in `config.checkpoint_dir`, and evaluates it; the run's
-  folder.
+  """Trains, or goes on training, the run in `config.checkpoint_dir`, and evaluates it.
 
   Args:
     make: builds the experiment, once the folder is ours.
+    rules: those of the experiment's configs.
     evaluates_along: whether to evaluate every `config.eval_interval` steps as well.
-    resumable: fields in which this config may differ from the run's, besides those of the loop.
+
+  Returns:
+    The run's folder.
 
   Raises:
     BadInput, Stopped, Diverged.
@@ -66,8 +65,8 @@ def train(
   folder = Path(config.checkpoint_dir)
   with locked(folder, 'trained'), StopFlag() as stop:
     config = config.copy_and_resolve_references()
-    adopt(folder, config)
-    refuse_another(folder, config, RESUMABLE | resumable)
+    inherit_auto_fields(folder, config, rules)
+    refuse_another(folder, config, rules)
     from jaxline_lite import train as loop
     from jaxline_lite.checkpoint import Checkpoints
 
@@ -75,8 +74,8 @@ def train(
     experiment.check_training()
     if not Checkpoints(folder / 'checkpoints', print).begun():
       experiment.begin()  # all three may refuse the config too, and then the folder stays nobody's
-    config = experiment.settled(config)
-    claim(folder, config, RESUMABLE | resumable)
+    config = experiment.with_machine_defaults(config)
+    record_config(folder, config, rules)
     loop.train(experiment, config, folder, stop, evaluates_along)
   return folder
 
@@ -111,7 +110,7 @@ def evaluated_runs(config: ConfigDict) -> list[Evaluated]:
   return [Evaluated(run, step, told(i)) for i, (run, step) in enumerate(runs)]
 
 
-def evaluated_configs(config: ConfigDict) -> list[ConfigDict]:
+def evaluated_configs(config: ConfigDict, rules: Rules) -> list[ConfigDict]:
   """The config of each run to be evaluated, with the fields of evaluation taken from `config`.
 
   Raises:
@@ -127,7 +126,7 @@ def evaluated_configs(config: ConfigDict) -> list[ConfigDict]:
       )
     _await(runs[0].run)
   for run, *_ in runs:
-    merged = read_config(run)
+    merged = read_config(run, rules)
     for field in EVALUATION_FIELDS:
       merged[field] = config[field]
     configs.append(merged)
@@ -144,15 +143,18 @@ def _await(run: Path) -> None:
 
 
 def evaluate(
-  make: MakeExperiment, configs: list[ConfigDict], modes: tuple[str, ...]
+  make: MakeExperiment, configs: list[ConfigDict], rules: Rules, modes: tuple[str, ...]
 ) -> list[tuple[int, dict[str, Evaluation]]]:
-  """Evaluates checkpoints of finished or running runs, and compares them if there are several; the
-  step and outcome of each.
+  """Evaluates checkpoints of finished or running runs, and compares them if there are several.
 
   Args:
     make: builds the experiment.
     configs: what `evaluated_configs` gives.
+    rules: those of the experiment's configs.
     modes: the eval modes.
+
+  Returns:
+    The step of each checkpoint and its evaluations by mode.
 
   Raises:
     BadInput, Stopped.
@@ -160,24 +162,24 @@ def evaluate(
   from jaxline_lite import evaluate as loop
   from jaxline_lite.writers import Log
 
-  log, evaluated, runs = Log(None), [], evaluated_runs(configs[0])
+  log, models, runs = Log(None), [], evaluated_runs(configs[0])
   for config, (run, step, _) in zip(configs, runs):
-    loop.check_choice(config, run, step, log)  # refuses before anything is built
+    loop.check_choice(config, rules, run, step, log)  # refuses before anything is built
   with StopFlag() as stop:
     for config, (run, step, title) in zip(configs, runs):
       experiment = make(config)
-      for found, outcome in loop.evaluate_run(experiment, config, run, step, modes, stop, log):
-        evaluated.append((title, found, config, outcome))
+      for chosen, evaluations in loop.evaluate_run(experiment, config, run, step, modes, stop, log):
+        models.append(loop.EvaluatedModel(title, chosen, config, evaluations))
     if len(runs) > 1:
-      loop.compare(experiment, Path(configs[0].eval.output_dir), evaluated, log)
-  return [(step, outcome) for _, step, _, outcome in evaluated]
+      loop.compare(experiment, Path(configs[0].eval.output_dir), models, log)
+  return [(model.step, model.evaluations) for model in models]
 
 
-def check(config: ConfigDict, mode: str, rules: Any) -> None:
+def check(config: ConfigDict, mode: str, rules: Rules) -> None:
   """Refuses a config or a mode that cannot be followed.
 
   Args:
-    rules: a module as `platform.main` takes it.
+    rules: those of the experiment's configs.
 
   Raises:
     BadInput.

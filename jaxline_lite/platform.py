@@ -5,12 +5,14 @@ import pdb
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import cast
 
 from ml_collections import ConfigDict
 
 from jaxline_lite import command_line, modes
 from jaxline_lite.errors import BadInput, CommandError
 from jaxline_lite.experiment import AbstractExperiment
+from jaxline_lite.rules import Rules
 from jaxline_lite.run_folder import flat
 
 USAGE = """usage: python run.py --config=FILE[:WORDS] [--jaxline_mode MODE] [--config.FIELD=VALUE ...]
@@ -75,7 +77,7 @@ def _refuse_foreign(overrides: dict[str, object], configs: Sequence[ConfigDict])
 
 
 def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
-  rules = importlib.import_module(checks)
+  rules = cast(Rules, importlib.import_module(checks))
   config, mode, overrides = command_line.parse(argv)
   evaluates = mode.startswith('eval')
 
@@ -92,14 +94,12 @@ def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
       f'--jaxline_mode {mode} is not built yet; allowed are train, train_eval, eval and the eval '
       'modes'
     )
-  configs = modes.evaluated_configs(config) if evaluates else [config]
+  configs = modes.evaluated_configs(config, rules) if evaluates else [config]
   if evaluates:
     _refuse_foreign(overrides, configs)
   for each in configs:
     modes.check(each, mode, rules)
   if evaluates:
-    modes.evaluate(make, configs, tuple(config.eval_modes) if mode == 'eval' else (mode,))
+    modes.evaluate(make, configs, rules, tuple(config.eval_modes) if mode == 'eval' else (mode,))
   else:
-    modes.train(
-      make, config, evaluates_along=mode == 'train_eval', resumable=rules.resumable(config)
-    )
+    modes.train(make, config, rules, evaluates_along=mode == 'train_eval')

@@ -6,14 +6,16 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from jaxline_lite import files
+from jaxline_lite.base_config import ABSENT_FIELDS
 from jaxline_lite.errors import BadInput
+from jaxline_lite.rules import Rules
 
 # What may differ between a run and its continuation: nothing that reaches a parameter.
 RESUMABLE = frozenset({
@@ -64,8 +66,11 @@ def paths_of(text: str) -> list[Path]:
   return paths
 
 
-def read_config(folder: Path) -> ConfigDict:
+def read_config(folder: Path, rules: Rules) -> ConfigDict:
   """The config that a run was trained with.
+
+  Fields that it lacks, because they are newer than the run, have the values that do what was done
+  then.
 
   Raises:
     BadInput: if there is no run in the folder.
@@ -79,7 +84,23 @@ def read_config(folder: Path) -> ConfigDict:
     ) from error
   except ValueError as error:
     raise BadInput(f'{folder}/config.json cannot be read: {error}') from error
-  return ConfigDict(_tuples(stored))
+  config = ConfigDict(_tuples(stored))
+  _add_absent(config, ABSENT_FIELDS)
+  _add_absent(config, rules.absent_fields(config))
+  return config
+
+
+def _add_absent(config: ConfigDict, values: Mapping[str, Any]) -> None:
+  """Gives a config the fields, by dotted name, that it lacks."""
+  present = flat(config.to_dict())
+  for field in values.keys() - present.keys():
+    *groups, name = field.split('.')
+    holder = config
+    for group in groups:
+      if group not in holder:
+        holder[group] = ConfigDict()
+      holder = holder[group]
+    holder[name] = values[field]
 
 
 @contextlib.contextmanager
@@ -116,14 +137,14 @@ def locked(folder: Path, purpose: str, wait: Callable[[], None] | None = None) -
     yield
 
 
-def adopt(folder: Path, config: ConfigDict) -> None:
-  """Gives fields the values that were found for them when the run in the folder began, if there is
-  one.
+def inherit_auto_fields(folder: Path, config: ConfigDict, rules: Rules) -> None:
+  """Gives fields the values that were chosen for them when the run in the folder began.
 
-  Those are fields that are 'auto', and the checkpoint of the run that `init_from` names.
+  Those are fields that are 'auto', and the checkpoint of the run that `init_from` names. Without
+  a run in the folder nothing changes.
   """
   if (folder / 'config.json').exists():
-    before, now = flat(plain(read_config(folder))), flat(plain(config))
+    before, now = flat(plain(read_config(folder, rules))), flat(plain(config))
     config.update_from_flattened_dict(
       {name: before.get(name, value) for name, value in now.items() if value == 'auto'}
     )
@@ -132,37 +153,41 @@ def adopt(folder: Path, config: ConfigDict) -> None:
       config.init_from = source
 
 
-def refuse_another(folder: Path, config: ConfigDict, resumable: frozenset[str] = RESUMABLE) -> None:
+def refuse_another(folder: Path, config: ConfigDict, rules: Rules) -> None:
   """Checks that the folder is this config's or nobody's.
 
   Raises:
     BadInput: if another run is there, naming the fields that differ.
   """
-  if (folder / 'config.json').exists():
-    before, now = flat(plain(read_config(folder))), flat(plain(config))
-    differing = [
-      name for name in sorted(before.keys() | now.keys())
-      if before.get(name) != now.get(name) and name not in resumable and name.split('.')[0] not in resumable
-    ]  # fmt: skip
-    if differing:
-      changes = ', '.join(
-        f'{name} ({before.get(name)!r} there, {now.get(name)!r} here)' for name in differing
-      )
-      raise BadInput(
-        f'{folder}: another run is there, which differs in {changes}; choose another folder with '
-        '--config.checkpoint_dir'
-      )
+  if not (folder / 'config.json').exists():
+    return
+  before, now = flat(plain(read_config(folder, rules))), flat(plain(config))
+  free = RESUMABLE | rules.resumable(config)
+  differing = [
+    name
+    for name in sorted(before.keys() | now.keys())
+    if before.get(name) != now.get(name) and not {name, name.split('.')[0]} & free
+  ]
+  if differing:
+    changes = ', '.join(
+      f'{name} ({before.get(name)!r} there, {now.get(name)!r} here)' for name in differing
+    )
+    raise BadInput(
+      f'{folder}: another run is there, which differs in {changes}; choose another folder with '
+      '--config.checkpoint_dir'
+    )
 
 
-def claim(folder: Path, config: ConfigDict, resumable: frozenset[str] = RESUMABLE) -> None:
-  """Makes the folder this config's, unless it is another's. Its `eval` stays as it was first:
-  results are named after it.
+def record_config(folder: Path, config: ConfigDict, rules: Rules) -> None:
+  """Writes config.json, unless the folder is another run's.
+
+  The group `eval` of an earlier config.json stays: results are named after it.
 
   Raises:
     BadInput: if another run is there, naming the fields that differ.
   """
-  refuse_another(folder, config, resumable)
-  claimed = plain(config)
+  refuse_another(folder, config, rules)
+  recorded = plain(config)
   if (folder / 'config.json').exists():
-    claimed['eval'] = plain(read_config(folder))['eval']
-  files.replace(folder / 'config.json', json.dumps(claimed, indent=1) + '\n')
+    recorded['eval'] = plain(read_config(folder, rules))['eval']
+  files.replace(folder / 'config.json', json.dumps(recorded, indent=1) + '\n')

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from jaxline_lite.files import JsonLines
+
 
 def clock(seconds: float) -> str:
   """Hours, minutes and seconds as 1:02:03 or 2:03."""
@@ -60,6 +62,28 @@ class Log:
     if self._file:
       self._file.close()
       self._file = None
+
+
+class RunRecords:
+  """`metrics.jsonl`, the values of logged steps, and `timing.jsonl`, when they were made."""
+
+  def __init__(self, folder: Path, up_to: int):
+    """Opens both for appending, after forgetting what was said of steps later than `up_to`."""
+    self._metrics = JsonLines(folder / 'metrics.jsonl', up_to)
+    self._timing = JsonLines(folder / 'timing.jsonl', up_to)
+
+  def append(self, step: int, metrics: dict[str, float], steps_per_second: float | None) -> None:
+    self._metrics.append({'step': step, **metrics})
+    self._timing.append({'step': step, 'time': time.time(), 'steps_per_second': steps_per_second})
+
+  def sync(self) -> None:
+    """Waits until all records are on the disk."""
+    self._metrics.sync()
+    self._timing.sync()
+
+  def close(self) -> None:
+    self._metrics.close()
+    self._timing.close()
 
 
 class Rate:

@@ -1,5 +1,7 @@
 """Configs so small that a test can run them."""
 
+import os
+
 from ml_collections import ConfigDict
 
 from configs import glm
@@ -20,3 +22,8 @@ def tiny(folder='', words: str = '', **fields) -> ConfigDict:
   config.update_from_flattened_dict(overrides)
   config.checkpoint_dir = str(folder)
   return config
+
+
+def cache_dir() -> str:
+  """Where drawings are kept for as long as the tests run."""
+  return os.path.join(os.environ['JAX_COMPILATION_CACHE_DIR'], 'drawings')

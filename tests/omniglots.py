@@ -1,10 +1,9 @@
 """Configs of image sequences so small that a test can run them, and data for them."""
 
-import os
-
 from ml_collections import ConfigDict
 
 from configs import omniglot
+from tests.configs import cache_dir
 
 TINY = {
   'data.procedural_classes': 24, 'data.side': 14, 'task.pool_seed': 1,
@@ -23,5 +22,5 @@ def tiny(folder='', words: str = 'procedural', **fields) -> ConfigDict:
     TINY | {name.replace('__', '.'): value for name, value in fields.items()}
   )
   config.checkpoint_dir = str(folder)
-  config.data.cache_dir = os.path.join(os.environ['JAX_COMPILATION_CACHE_DIR'], 'drawings')
+  config.data.cache_dir = cache_dir()
   return config

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from configs import glm
-from jaxline_lite.run_folder import claim
+from icljax import checks
+from jaxline_lite.run_folder import record_config
 
 ROOT = Path(__file__).parent.parent
 IMAGES = '--config=configs/omniglot.py:procedural'
@@ -134,7 +135,7 @@ def outcomes(tmp_path_factory):
   (tmp / 'broken.py').write_text('def get_config():\n  return (\n')
   (tmp / 'failing.py').write_text("raise OSError('one line\\nand another')\n")
   (tmp / 'trained').mkdir()
-  claim(tmp / 'trained', glm.get_config())
+  record_config(tmp / 'trained', glm.get_config(), checks)
   commands = []
   for number, (arguments, _) in enumerate(WRONG.values()):
     arguments = [argument.format(tmp=tmp) for argument in arguments]

@@ -12,9 +12,9 @@ import pytest
 from benchmarks import paper
 from configs import glm
 from icljax import build, checks
-from icljax.glm.modes import scores as evaluation
 from icljax.glm.oracles import ORACLES
-from icljax.glm.subject import normals
+from icljax.paired import Indices
+from icljax.subjects import subject_of
 from jaxline_lite.base_config import SIZES, check_base_config
 from jaxline_lite.errors import BadInput
 
@@ -23,7 +23,11 @@ PRESETS = ('joint', *glm.FAMILIES)
 
 def parameters(config) -> int:
   """What goes in, positions, blocks, the last norm, and the head."""
-  families, width, dims = build.task(config).families, config.model.width, config.task.D
+  families, width, dims = (
+    subject_of(config).task(config).families,
+    config.model.width,
+    config.task.D,
+  )
   classes = max(family.predictors for family in families)
   target = 2 + (classes if classes > 1 else 0)  # y, log(1 + y), and the class
   if config.model.tokens == 'interleaved':
@@ -48,7 +52,7 @@ def test_a_preset_passes_the_checks_and_its_model_has_its_size(preset, size):
   check_base_config(config)
   checks.check(config)
   assert set(config.eval_modes) <= set(checks.eval_modes(config))
-  state = jax.eval_shape(lambda: build.init(config))
+  state = jax.eval_shape(lambda: build.init_state(config))
   assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == parameters(config)
 
 
@@ -56,16 +60,17 @@ def test_a_preset_passes_the_checks_and_its_model_has_its_size(preset, size):
 def test_the_published_setting_makes_a_step_and_an_evaluation(preset):
   config = glm.get_config(f'{preset},paper')
   config.model.layers = 1  # blocks are alike, and all of them were built above
-  task, state = build.eval_task(config, 'eval'), jax.eval_shape(lambda: build.init(config))
-  after, metrics = jax.eval_shape(
-    build.train_step(config), build.settings(config), state, jnp.int32(0)
-  )
+  mode = subject_of(config).modes(config)['eval']
+  task, state = mode.task(config), jax.eval_shape(lambda: build.init_state(config))
+  settings = build.make_settings(config)
+  after, metrics = jax.eval_shape(build.train_step(config), None, settings, state, jnp.int32(0))
   assert after == state
   assert {name: value.shape for name, value in metrics.items()} == {'loss': (), 'gradient_norm': ()}
 
-  def evaluate(params, seed, indices):
-    model = evaluation.model_scores(build.predictor(config, params), task, seed, indices, None, {})
-    return model | evaluation.reference_scores(task, normals(config, task), seed, indices)
+  def evaluate(params, seed, numbers):
+    indices = Indices(seed, numbers)
+    references = mode.score_references(task, mode.references(config, task), None, indices)
+    return mode.score(task, build.make_predictor(config, params), None, indices) | references
 
   scores = jax.eval_shape(evaluate, state.params, jnp.uint32(0), jnp.arange(config.eval.batch_size))
   assert {scores[name].shape for name in ('model', *ORACLES, 'effective')} == {(500, 40)}
@@ -90,7 +95,7 @@ def test_the_docstring_has_a_command_for_every_published_experiment():
   for config in configs:
     check_base_config(config)
     checks.check(config)
-    state = jax.eval_shape(lambda config=config: build.init(config))
+    state = jax.eval_shape(lambda config=config: build.init_state(config))
     assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == parameters(config)
     assert config.task.curriculum.interval == 0 or config.task.curriculum.dims_start == 2
 

@@ -84,7 +84,7 @@ def test_own_metric(tmp_path, capsys):
     )
     assert arrays['metric/surprise'].shape == (32, 6)
   assert 0.3 < record['metric/squared_error'] < 3
-  assert "metrics of one's own" in capsys.readouterr().out
+  assert 'user-defined metrics' in capsys.readouterr().out
 
 
 def test_the_surprise_of_a_right_prediction_is_a_half():

@@ -9,11 +9,12 @@ import jax
 import numpy as np
 import pytest
 
-from icljax import build
+from icljax import build, checks
 from icljax.experiment import Experiment
 from jaxline_lite import modes
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.files import read_lines
+from tests import omniglots
 from tests.configs import tiny
 
 
@@ -28,8 +29,8 @@ def experiment(on: int, steps: int = 40) -> Experiment:
 def train(config, on: int = 1, along: bool = False):
   """The state after a run, resumed if there is one."""
   machine = experiment(on, config.training_steps)
-  machine.state = build.init(config)
-  modes.train(lambda _: machine, config, evaluates_along=along)
+  machine.state = build.init_state(config)
+  modes.train(lambda _: machine, config, checks, evaluates_along=along)
   return machine.state
 
 
@@ -66,8 +67,8 @@ def test_a_thousand_steps_are_one_program(tmp_path, monkeypatch):
   machine = Experiment(config, jax.devices()[:1])
   machine.step(0, 1)
   once = len(traced)
-  machine.state = build.init(config)
-  modes.train(lambda _: machine, config, evaluates_along=True)
+  machine.state = build.init_state(config)
+  modes.train(lambda _: machine, config, checks, evaluates_along=True)
   assert len(traced) == once
   assert [record['step'] for record in read_lines(tmp_path / 'eval' / 'metrics.jsonl')] == [
     250,
@@ -116,7 +117,7 @@ def _keys(leaf) -> slice:
 
 @pytest.fixture(scope='module')
 def metrics():
-  state = build.init(tiny())
+  state = build.init_state(tiny())
   values = {}
   for on in (1, 4):
     experiment(on).state = state
@@ -128,3 +129,36 @@ def test_evaluations_agree_on_any_devices(metrics):
   assert metrics[1].keys() == metrics[4].keys()
   for name, value in metrics[1].items():
     assert metrics[4][name] == pytest.approx(value, abs=1e-6), name
+
+
+SHAPES = {
+  'glm': (tiny, {'task__scale': 0.9, 'task__noise': 0.3}),
+  'omniglot': (omniglots.tiny, {'data__seq_config__p_bursty': 0.5, 'task__pool_seed': 2}),
+}
+
+
+@pytest.mark.parametrize('subject', SHAPES)
+def test_two_runs_of_one_shape_share_their_programs(subject, tmp_path):
+  """The second one, whose numbers are others, compiles nothing at all."""
+  make, numbers = SHAPES[subject]
+  numbers = numbers | {'optimizer__learning_rate': 2e-3, 'random_seed': 5, 'eval__seed': 3}
+  compiled = []
+
+  def listen(event, seconds, **_):
+    if event == '/jax/core/compile/backend_compile_duration':
+      compiled.append(seconds)
+
+  def run(folder, **fields):
+    config = make(folder, training_steps=20, model__width=24, **fields)  # a shape of its own
+    compiled.clear()
+    modes.train(lambda config: Experiment(config, jax.devices()[:1]), config, checks)
+    return len(compiled)
+
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  try:
+    assert run(tmp_path / 'first') >= 3  # the first state, the step, an evaluation
+    assert run(tmp_path / 'second', **numbers) == 0
+  finally:
+    jax.monitoring.unregister_event_duration_listener(listen)
+  losses = [(tmp_path / name / 'metrics.jsonl').read_text() for name in ('first', 'second')]
+  assert losses[0] != losses[1]

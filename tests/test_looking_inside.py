@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from icljax import build
-from icljax.glm.trained import TrainedPredictor
 from icljax.parameters import parameter_table
+from icljax.predict import TrainedModel
+from icljax.subjects import subject_of
 from tests.configs import tiny
 from tests.glms import draw_at
 
@@ -15,8 +16,8 @@ from tests.glms import draw_at
 @pytest.fixture(scope='module', params=['pairs', 'interleaved'])
 def looked_at(request):
   config = tiny(task__families='poisson,neg_binomial', model__layers=2, model__tokens=request.param)
-  model = TrainedPredictor(config, 0, jax.tree.map(lambda leaf: 3 * leaf, build.init(config)))
-  episodes = draw_at(model.task, jnp.arange(3))
+  model = TrainedModel(config, 0, jax.tree.map(lambda leaf: 3 * leaf, build.init_state(config)))
+  episodes = draw_at(subject_of(config).task(config), jnp.arange(3))
   return model, episodes, {'pairs': 6, 'interleaved': 12}[request.param]
 
 
@@ -78,7 +79,7 @@ def test_what_cannot_be_looked_at_is_told(looked_at, x, y, names, told):
 
 
 def test_the_parameter_table_counts_every_parameter():
-  params = build.init(tiny(model__layers=3)).params
+  params = build.init_state(tiny(model__layers=3)).params
   *rows, total = parameter_table(params).splitlines()
   count = sum(leaf.size for leaf in jax.tree.leaves(params))
   assert total == f'{count:,} parameters'

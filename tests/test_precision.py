@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icljax import build
+from icljax import build, checks
 from icljax.experiment import Experiment
 from icljax.models.transformer import Transformer
+from icljax.subjects import subject_of
 from jaxline_lite import modes
 from tests.configs import tiny
 from tests.glms import draw_at
@@ -17,7 +18,7 @@ from tests.glms import draw_at
 
 def run(folder, **fields):
   config = tiny(folder, training_steps=10, final_eval=False, **fields)
-  return modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
+  return modes.train(lambda config: Experiment(config, jax.devices()[:1]), config, checks)
 
 
 def test_what_auto_came_to_is_recorded_and_goes_on(tmp_path):
@@ -57,12 +58,14 @@ def test_bfloat16_is_near_and_parameters_stay_float32():
   scores = {}
   for precision in ('highest', 'bfloat16'):
     config = tiny(model__precision=precision)
-    state, step = build.init(config), jax.jit(build.train_step(config))
+    state, step = build.init_state(config), jax.jit(build.train_step(config))
     for t in range(5):
-      state, metrics = step(build.settings(config), state, jnp.int32(t))
+      state, metrics = step(None, build.make_settings(config), state, jnp.int32(t))
     assert np.isfinite(metrics['loss'])
     assert {leaf.dtype.name for leaf in jax.tree.leaves(state.params)} == {'float32'}
-    episodes = draw_at(build.task(config), jnp.arange(64))
-    scores[precision] = np.asarray(jax.jit(build.predictor(config, state.params).score)(episodes))
+    episodes = draw_at(subject_of(config).task(config), jnp.arange(64))
+    scores[precision] = np.asarray(
+      jax.jit(build.make_predictor(config, state.params).score)(episodes)
+    )
   difference = np.abs(scores['highest'] - scores['bfloat16'])
   assert 0 < difference.mean() < 0.05

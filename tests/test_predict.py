@@ -9,16 +9,15 @@ import pytest
 from scipy import stats
 
 import icljax
-from icljax import build
+from icljax import build, checks
 from icljax.base import Episode
 from icljax.experiment import Experiment
-from icljax.glm.trained import TrainedPredictor
-from icljax.predict.trained import QUERIES
+from icljax.predict import QUERIES, TrainedModel
 from icljax.training.step import TrainState
 from jaxline_lite import modes
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
-from jaxline_lite.run_folder import claim
+from jaxline_lite.run_folder import record_config
 from tests.configs import tiny
 
 K, D = 6, 2
@@ -37,7 +36,7 @@ def run(tmp_path_factory):
     save_checkpoint_interval='1',
     final_eval=False,
   )
-  return modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
+  return modes.train(lambda config: Experiment(config, jax.devices()[:1]), config, checks)
 
 
 @pytest.fixture(scope='module')
@@ -50,8 +49,8 @@ def eta(tmp_path_factory):
   """An `eta` model of two families, as it was initialised."""
   folder = tmp_path_factory.mktemp('eta')
   config = tiny(folder, task__families='poisson,neg_binomial', model__head='eta')
-  claim(folder, config)
-  Checkpoints(folder / 'checkpoints', print).save(1, build.init(config), {})
+  record_config(folder, config, checks)
+  Checkpoints(folder / 'checkpoints', print).save(1, build.init_state(config), {})
   return icljax.load(folder)
 
 
@@ -77,7 +76,7 @@ def test_the_answer_at_a_context_is_the_row_of_the_episode(mixture):
 
 
 def test_one_program_serves_every_context_and_number_of_queries(mixture):
-  fresh = TrainedPredictor(mixture.config, mixture.step, TrainState(mixture.params, ()))
+  fresh = TrainedModel(mixture.config, mixture.step, TrainState(mixture.params, ()))
   for k in range(K):
     fresh.at(X[:k], Y[:k], X[k:])
   assert fresh._along._cache_size() == 1

@@ -1,14 +1,26 @@
-"""What a config of generalized linear models must satisfy."""
+"""What a config of generalized linear models must satisfy, and the names that it may use."""
 
 from ml_collections import ConfigDict
 
 from icljax import plugins
-from icljax.fields import at_least, get, known, names, one_of, positive
+from icljax.fields import at_least, get, names, one_of, positive, user_defined_or
+from icljax.subjects import ModeRule
 
 FAMILIES = ('linear', 'logistic', 'poisson', 'neg_binomial', 'exponential', 'multinomial')
 HEADS = ('mixture', 'eta')
 TOKENS = ('pairs', 'interleaved')
-RESUMABLE: frozenset[str] = frozenset()  # fields that may change when a run goes on
+RESUMABLE: frozenset[str] = frozenset()
+ABSENT_FIELDS = {
+  'task.own': '',
+  'task.curriculum.interval': 0,
+  'task.curriculum.dims_start': 2,
+  'task.curriculum.dims_increment': 1,
+  'task.curriculum.points_start': 8,
+  'task.curriculum.points_increment': 4,
+  'eval.metrics': '',
+}
+# The task that is evaluated, and the oracles that its targets are measured against.
+READS = frozenset({'seed', 'episodes', 'posterior_samples', 'scale', 'r'})
 
 
 def family_names(config: ConfigDict) -> tuple[str, ...]:
@@ -16,41 +28,35 @@ def family_names(config: ConfigDict) -> tuple[str, ...]:
   return names(config.task.families)
 
 
-def eval_modes(config: ConfigDict) -> tuple[str, ...]:
-  """The names of all evaluations that a run of this config can have."""
-  # One eta cannot name a class.
-  told_one = config.model.head == 'eta' and 'multinomial' not in family_names(config)
-  if config.task.own:  # its other families would not be its own
-    return ('eval', *(['eval_joint'] if len(family_names(config)) > 1 else []))
-  own_families = [
-    plugins.short(family) for family in family_names(config) if plugins.is_own(family)
-  ]
-  families = [
-    family for family in (*FAMILIES, *own_families) if not (told_one and family == 'multinomial')
-  ]
-  joint = ['eval_joint'] if len(family_names(config)) > 1 else []
-  return ('eval', *joint, *(f'eval_{family}' for family in families))
+def is_joint(config: ConfigDict) -> bool:
+  """Whether episodes are of several families."""
+  return len(family_names(config)) > 1
+
+
+def evaluated_families(config: ConfigDict) -> dict[str, str]:
+  """The families that a run can be evaluated on alone, as configs name them, by eval mode."""
+  if config.task.own:  # another family would not be of the user's task
+    return {}
+  user_defined = [name for name in family_names(config) if plugins.is_user_defined(name)]
+  families = [*FAMILIES, *user_defined]
+  if config.model.head == 'eta' and 'multinomial' not in family_names(config):
+    families.remove('multinomial')  # its C linear predictors are more than such a model gives
+  return {f'eval_{plugins.short_name(name)}': name for name in families}
+
+
+def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:
+  """The eval modes that a run of this config can have, by name."""
+  modes = ['eval', *(['eval_joint'] if is_joint(config) else []), *evaluated_families(config)]
+  return {mode: ModeRule(mode, READS) for mode in modes}
 
 
 def check(config: ConfigDict) -> None:
-  """Refuses settings that cannot be built, with a ValueError."""
-  for family in family_names(config):
-    known('task.families', family, FAMILIES)
-  called = [plugins.short(family) for family in family_names(config)]
-  if not called or len(set(called)) < len(called) or 'joint' in called:
-    raise ValueError(
-      f'task.families is {config.task.families!r}; allowed are some of {", ".join(FAMILIES)}, or '
-      "one's own as 'module:name', with names that differ and none of them 'joint'"
-    )
-  if config.task.own:
-    plugins.check('task.own', config.task.own)
-  for metric in names(config.eval.metrics):
-    plugins.check('eval.metrics', metric)
-  measured = [plugins.short(metric) for metric in names(config.eval.metrics)]
-  if len(set(measured)) < len(measured):
-    raise ValueError(
-      f'eval.metrics is {config.eval.metrics!r}; allowed are metrics with names that differ'
-    )
+  """Refuses settings that cannot be built.
+
+  Raises:
+    ValueError: naming the field, what was given and what is allowed.
+  """
+  _check_names(config)
   one_of(config, 'model.head', HEADS)
   one_of(config, 'model.tokens', TOKENS)
   at_least(config, 1, 'task.D', 'task.K', 'model.components', 'eval.posterior_samples')
@@ -61,6 +67,27 @@ def check(config: ConfigDict) -> None:
   positive(config, *(name for name in ('eval.scale', 'eval.r') if get(config, name) is not None))
 
 
+def _check_names(config: ConfigDict) -> None:
+  """Families, the user's task and metrics."""
+  for family in family_names(config):
+    user_defined_or('task.families', family, FAMILIES)
+  short = [plugins.short_name(family) for family in family_names(config)]
+  if not short or len(set(short)) < len(short) or 'joint' in short:
+    raise ValueError(
+      f'task.families is {config.task.families!r}; allowed are some of {", ".join(FAMILIES)}, or '
+      "user-defined ones as 'module:name', with names that differ and none of them 'joint'"
+    )
+  if config.task.own:
+    plugins.check_importable('task.own', config.task.own)
+  metrics = names(config.eval.metrics)
+  for metric in metrics:
+    plugins.check_importable('eval.metrics', metric)
+  if len({plugins.short_name(metric) for metric in metrics}) < len(metrics):
+    raise ValueError(
+      f'eval.metrics is {config.eval.metrics!r}; allowed are metrics with names that differ'
+    )
+
+
 def _check_curriculum(config: ConfigDict) -> None:
   grow, most = config.task.curriculum, {'dims': config.task.D, 'points': config.task.K}
   at_least(config, 0, 'task.curriculum.interval')
@@ -68,7 +95,7 @@ def _check_curriculum(config: ConfigDict) -> None:
     start = grow[f'{what}_start']
     if not 1 <= start <= size:
       raise ValueError(
-        f'task.curriculum.{what}_start is {start}; allowed are whole numbers from 1 to {size}, the '
-        'full size'
+        f'task.curriculum.{what}_start is {start}; allowed are whole numbers from 1 to {size}, '
+        'the full size'
       )
     at_least(config, 0, f'task.curriculum.{what}_increment')

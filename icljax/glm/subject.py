@@ -1,162 +1,109 @@
-"""Generalized linear models by config."""
+"""Generalized linear models as a subject."""
 
-import dataclasses
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pandas as pd
 from ml_collections import ConfigDict
 
-from icljax import plugins
-from icljax.base import FamilyTask
-from icljax.families import Dispersion, Family, families
-from icljax.fields import names
+from icljax.fields import check_same
+from icljax.glm import from_config, modes
 from icljax.glm.checks import family_names
-from icljax.glm.laplace import sobol_normals
-from icljax.glm.model import TOKENS, InContextModel, ModelPredictor
-from icljax.glm.task import GLM, Curriculum, Ramp
-from icljax.models.heads import EtaHead, MixtureHead
-from icljax.models.sequence import at_ends, check_same, sequence_model
+from icljax.glm.model import InContextModel, ModelPredictor
+from icljax.glm.modes import pictures
+from icljax.glm.task import FamilyTask, family_likelihood
+from icljax.likelihoods import Eta, Likelihood
+from icljax.subjects import EvalMode, Subject, WarmStart
 
 
-def data(config: ConfigDict) -> None:
-  """There are none: episodes are drawn from nothing."""
-  del config
+class GeneralizedLinearModels(Subject):
+  """Pairs (x, y): see `icljax.subjects.Subject` for what each method gives."""
 
+  def task(self, config: ConfigDict) -> FamilyTask:
+    return from_config.training_task(config)
 
-def task(config: ConfigDict) -> FamilyTask:
-  """The task that is trained on."""
-  return _one_s_own(config, _glm(config))
+  def data(self, config: ConfigDict) -> None:
+    del config
 
+  def network(self, config: ConfigDict) -> InContextModel:
+    return from_config.make_network(config, self.task(config))
 
-def full_at(config: ConfigDict) -> jax.Array:
-  """The training step from which on episodes are as they stay."""
-  return _glm(config).full_at
+  def init(
+    self,
+    network: InContextModel,
+    task: FamilyTask,
+    item: jax.ShapeDtypeStruct,
+    points: int,
+    key: jax.Array,
+  ) -> tuple[Any, None]:
+    x, y = jnp.zeros((1, points, *item.shape), item.dtype), jnp.zeros((1, points))
+    return network.init(key, x, y, task.dispersion)['params'], None
 
+  def predictor(
+    self, network: InContextModel, task: FamilyTask, params: Any, model_state: Any
+  ) -> ModelPredictor:
+    del model_state
+    return ModelPredictor(params, task.dispersion, network)
 
-def _glm(config: ConfigDict) -> GLM:
-  return GLM(
-    scale=jnp.float32(config.task.scale),
-    clip=jnp.float32(config.task.clip),
-    dispersion=Dispersion(noise=jnp.float32(config.task.noise), r=jnp.float32(config.task.r)),
-    families=tuple(_family(config, name) for name in family_names(config)),
-    dims=config.task.D,
-    points=config.task.K,
-    curriculum=_curriculum(config),
-  )
+  def full_size_step(self, config: ConfigDict) -> jax.Array:
+    return from_config.make_glm(config).full_size_step
 
+  def warm_start(self, config: ConfigDict, source: ConfigDict) -> WarmStart:
+    fields = ('model.sequence', 'model.heads', 'model.tokens', 'model.head')
+    check_same(config, source, *fields)
+    return WarmStart(config.model.components, family_names(config) == family_names(source))
 
-def _one_s_own(config: ConfigDict, glm: GLM) -> FamilyTask:
-  made = plugins.find('task.own', config.task.own)(glm) if config.task.own else glm
-  if not hasattr(made, 'sample'):
-    raise ValueError(
-      f'task.own is {config.task.own!r}, which makes a {type(made).__name__}; it has to make an '
-      'icljax.base.Task'
-    )
-  return made
+  def modes(self, config: ConfigDict) -> dict[str, EvalMode]:
+    return modes.table(config)
 
+  def describe_data(self, config: ConfigDict) -> str:
+    del config
+    return ''
 
-def _family(config: ConfigDict, name: str) -> Family:
-  if plugins.is_own(name):
-    found = plugins.find('task.families', name)
-    if not isinstance(found, Family):
+  def draw_training(
+    self,
+    path: Path,
+    title: str,
+    logged: pd.DataFrame,
+    evaluated: dict[str, pd.DataFrame],
+  ) -> None:
+    pictures.training(path, logged, evaluated.get('eval', pd.DataFrame()), title)
+
+  def item(self, config: ConfigDict) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((self.task(config).dims,), jnp.float32)
+
+  def points(self, config: ConfigDict) -> int:
+    return self.task(config).points
+
+  def describe(self, config: ConfigDict) -> str:
+    task = self.task(config)
+    names = ', '.join(family.name for family in task.families)
+    return f'D={task.dims}, K={task.points}, families={names}'
+
+  def check_pairs(
+    self, config: ConfigDict, x_context: np.ndarray, y_context: np.ndarray, x_query: np.ndarray
+  ) -> None:
+    """All finite numbers may occur."""
+    del config, x_context, y_context, x_query
+
+  def complete(self, config: ConfigDict, answer: Likelihood | Eta, family: str) -> Likelihood:
+    task, head = self.task(config), config.model.head
+    names = [member.name for member in task.families]
+    if head != 'eta' and family:
+      raise ValueError(f'family is {family!r}; a {head} model is not told the family: leave it out')
+    if head == 'eta' and len(names) > 1 and family not in names:
       raise ValueError(
-        f'task.families is {config.task.families!r}; {name} is no icljax.families.Family but a '
-        f'{type(found).__name__}'
+        f'family is {family!r}; this model gives a linear predictor for one of '
+        f'{", ".join(names)}: say which'
       )
-    return dataclasses.replace(found, name=plugins.short(name))
-  return families(config.task.classes)[name]
+    if family and family not in names:
+      raise ValueError(f'family is {family!r}; this model was trained on {", ".join(names)}')
+    if not isinstance(answer, Eta):
+      return answer
+    return family_likelihood(task, answer.eta, names.index(family) if family else 0)
 
 
-def _curriculum(config: ConfigDict) -> Curriculum | None:
-  grow = config.task.curriculum
-  if not grow.interval:
-    return None
-  ramp = lambda start, increment: Ramp(
-    jnp.int32(start), jnp.int32(increment), jnp.int32(grow.interval)
-  )
-  return Curriculum(
-    dims=ramp(grow.dims_start, grow.dims_increment),
-    points=ramp(grow.points_start, grow.points_increment),
-  )
-
-
-def eval_task(config: ConfigDict, mode: str) -> FamilyTask:
-  """The task of an eval mode: that of training, or one family of it or of another, at `eval.scale`
-  and `eval.r`.
-  """
-  trained = _glm(config)
-  family = '' if mode == 'eval_joint' else mode.removeprefix('eval').removeprefix('_')
-  scale, r = config.eval.scale or config.task.scale, config.eval.r or config.task.r
-  dispersion = trained.dispersion.replace(r=jnp.float32(r))
-  shifted = trained.replace(scale=jnp.float32(scale), dispersion=dispersion, curriculum=None)
-  ours = {plugins.short(name): i for i, name in enumerate(family_names(config))}
-  if family in ours and len(ours) > 1:
-    # One family, of which `bayes` is not told, as the model.
-    shifted = shifted.replace(only=jnp.int32(ours[family]))
-  elif family and family not in ours:
-    shifted = shifted.replace(families=(_family(config, family),))
-  return _one_s_own(config, shifted)
-
-
-def normals(config: ConfigDict, prior: FamilyTask) -> jax.Array:
-  """What the oracles of `prior` sample posteriors with, `[S, C*D]`."""
-  return jnp.asarray(sobol_normals(config.eval.posterior_samples, prior.predictors * prior.dims))
-
-
-def metrics(config: ConfigDict) -> dict[str, Callable]:
-  """One's own metrics by name, see `evaluation.glm.model_scores`."""
-  return {
-    plugins.short(name): plugins.find('eval.metrics', name) for name in names(config.eval.metrics)
-  }
-
-
-def model(config: ConfigDict) -> InContextModel:
-  """The model of a config."""
-  trained = task(config)
-  if config.model.head == 'eta':
-    head = EtaHead(trained.families, precision=at_ends(config))
-  else:
-    head = MixtureHead(trained.families, config.model.components, precision=at_ends(config))
-  return InContextModel(
-    sequence=sequence_model(config, trained.points * TOKENS[config.model.tokens]),
-    head=head,
-    width=config.model.width,
-    families=len(trained.families),
-    classes=trained.predictors if trained.predictors > 1 else 0,
-    tokens=config.model.tokens,
-    precision=at_ends(config),
-  )
-
-
-def predictor(
-  network: InContextModel,
-  trained: FamilyTask,
-  params: Any,
-  model_state: None = None,
-  data: None = None,
-) -> ModelPredictor:
-  """The model with parameters."""
-  del model_state, data
-  return ModelPredictor(params, trained.dispersion, network)
-
-
-def start(
-  network: InContextModel, trained: FamilyTask, key: jax.Array, config: ConfigDict
-) -> tuple[Any, None]:
-  """Parameters before the first step, and no model state."""
-  del config
-  episodes = jax.vmap(trained.sample)(jax.random.split(jax.random.key(0), 1))
-  return network.init(key, episodes.x, episodes.y, trained.dispersion)['params'], None
-
-
-def warm_start_of(config: ConfigDict, source: ConfigDict) -> tuple[int, bool]:
-  """What `warm_start` needs to know of a config and the one it starts from: components, and whether
-  their families are the same.
-
-  Raises:
-    ValueError: if the same parameters would mean something else.
-  """
-  check_same(config, source, 'sequence', 'heads', 'tokens', 'head')
-  return config.model.components, family_names(config) == family_names(source)
+SUBJECT = GeneralizedLinearModels()

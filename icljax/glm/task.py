@@ -6,12 +6,14 @@ no intercept. With several families the episode's one is drawn uniformly and not
 encoding names it.
 """
 
+from typing import Any, Protocol
+
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from icljax.base import Episode
+from icljax.base import Episode, Task
 from icljax.families import Dispersion, Family
 from icljax.likelihoods import Likelihood, Mixture
 
@@ -26,7 +28,7 @@ class Ramp(struct.PyTreeNode):
   def at(self, step: Array) -> Array:
     return self.start + self.increment * (step // self.interval)
 
-  def full_at(self, size: int) -> Array:
+  def full_size_step(self, size: int) -> Array:
     """The first step at which it is `size`; the largest number there is if it never is."""
     stages = -((self.start - size) // jnp.maximum(self.increment, 1))
     never = (self.increment == 0) & (self.start < size)
@@ -40,6 +42,43 @@ class Curriculum(struct.PyTreeNode):
 
   dims: Ramp
   points: Ramp
+
+
+class FamilyTask(Task, Protocol):
+  """A task whose targets are responses of known families.
+
+  It may also have `references() -> dict[str, Predictor]`, by name, best first: what a model is
+  measured against. Without them it is taken for a generalized linear model, however its inputs are
+  drawn.
+  """
+
+  @property
+  def dims(self) -> int:
+    """D."""
+    ...
+
+  @property
+  def points(self) -> int:
+    """K."""
+    ...
+
+  @property
+  def predictors(self) -> int:
+    """C: linear predictors that the widest of the families needs."""
+    ...
+
+  @property
+  def families(self) -> tuple[Any, ...]:
+    """What targets may be: the `icljax.families.Family` members that a model's head answers with.
+
+    Of several, the truth of an episode has the index as `family`.
+    """
+    ...
+
+  @property
+  def dispersion(self) -> Any:
+    """What the families have besides eta, an `icljax.families.Dispersion`."""
+    ...
 
 
 class GLM(struct.PyTreeNode):
@@ -77,13 +116,19 @@ class GLM(struct.PyTreeNode):
     dims, points = self.curriculum.dims.at(step), self.curriculum.points.at(step)
     return self.replace(curriculum=None, active_dims=dims, active_points=points)
 
+  def render(self, data: Any, x: Array) -> Array:
+    """The inputs themselves."""
+    del data
+    return x
+
   @property
-  def full_at(self) -> Array:
-    """The training step from which on all dimensions and pairs are in use."""
+  def full_size_step(self) -> Array:
+    """The training step from which on all dimensions and pairs are in use, `[]`."""
     if self.curriculum is None:
       return jnp.int32(0)
     return jnp.maximum(
-      self.curriculum.dims.full_at(self.dims), self.curriculum.points.full_at(self.points)
+      self.curriculum.dims.full_size_step(self.dims),
+      self.curriculum.points.full_size_step(self.points),
     )
 
   @property
@@ -98,10 +143,9 @@ class GLM(struct.PyTreeNode):
   def sample(self, key: Array) -> Episode:
     """One episode of `points` pairs. The key is consumed."""
     family_key, w_key, x_key, y_key = jax.random.split(key, 4)
+    family = jax.random.randint(family_key, (), 0, len(self.families))
     truth = GLMTruth(
-      family=jax.random.randint(family_key, (), 0, len(self.families))
-      if self.only is None
-      else self.only,
+      family=family if self.only is None else self.only,
       w=jax.random.normal(w_key, (self.predictors, self.dims)),
       glm=self,
     )
@@ -115,8 +159,12 @@ class GLM(struct.PyTreeNode):
 
 
 class GLMTruth(struct.PyTreeNode):
-  """What generated an episode: the index of its family, its weights `[C, D]`, and the task it was
-  drawn from.
+  """What generated an episode.
+
+  Attributes:
+    family: the index of its family, `[]`.
+    w: its weights, `[C, D]`.
+    glm: the task that it was drawn from.
   """
 
   family: Array
@@ -129,13 +177,22 @@ class GLMTruth(struct.PyTreeNode):
 
   def likelihood(self, eta: Array) -> Likelihood:
     """The episode's family at linear predictors `[..., C]`."""
-    families, dispersion = self.glm.families, self.glm.dispersion
-    if len(families) == 1:
-      return families[0].likelihood(eta, dispersion)
-    log_weights = jnp.where(jnp.arange(len(families)) == self.family, 0.0, -jnp.inf)
-    parts = tuple(
-      family.likelihood(eta[..., None, : family.predictors], dispersion) for family in families
-    )
-    return Mixture(
-      jnp.broadcast_to(log_weights[:, None], (*eta.shape[:-1], len(families), 1)), parts
-    )
+    return family_likelihood(self.glm, eta, self.family)
+
+
+def family_likelihood(task: FamilyTask, eta: Array, family: Array | int) -> Likelihood:
+  """The likelihood of one of a task's families, `[...]`.
+
+  Args:
+    eta: linear predictors `[..., C]`.
+    family: the index of the family, `[]`; it may be traced, and then the others are members of a
+      mixture that have no weight.
+  """
+  families, dispersion = task.families, task.dispersion
+  if len(families) == 1:
+    return families[0].likelihood(eta, dispersion)
+  log_weights = jnp.where(jnp.arange(len(families)) == family, 0.0, -jnp.inf)
+  parts = tuple(
+    member.likelihood(eta[..., None, : member.predictors], dispersion) for member in families
+  )
+  return Mixture(jnp.broadcast_to(log_weights[:, None], (*eta.shape[:-1], len(families), 1)), parts)

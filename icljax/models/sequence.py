@@ -1,17 +1,17 @@
-"""The sequence model that a config names."""
+"""Sequence models and precisions by the names that configs give them."""
 
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax
-from ml_collections import ConfigDict
 
 from icljax import plugins
 from icljax.models.rnn import LSTM, RNN
 from icljax.models.transformer import Transformer
 
-PRECISION = {'highest': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'bfloat16'}
+# What JAX calls the precision of matrix products.
+PRECISIONS = {'highest': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'bfloat16'}
 SEQUENCES: dict[str, Callable[..., nn.Module]] = {
   'transformer': Transformer,
   'lstm': LSTM,
@@ -19,62 +19,52 @@ SEQUENCES: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def settled(config: ConfigDict) -> ConfigDict:
-  """The config with what this machine decides filled in: precision is exact on a CPU, TF32 on an
-  accelerator.
+def machine_precision(name: str) -> str:
+  """The precision that 'auto' stands for here: exact on a CPU, TF32 on an accelerator."""
+  if name != 'auto':
+    return name
+  return 'highest' if jax.default_backend() == 'cpu' else 'tf32'
+
+
+def product_precision(name: str) -> str:
+  """The precision of a model's matrix products, as JAX calls it."""
+  return PRECISIONS[machine_precision(name)]
+
+
+def end_precision(name: str) -> str:
+  """The precision of the products that read inputs and give predictions.
+
+  It is at least TF32: targets are numbers, of which the 8 bits of bfloat16 say too little.
   """
-  config = config.copy_and_resolve_references()
-  if config.model.precision == 'auto':
-    config.model.precision = 'highest' if jax.default_backend() == 'cpu' else 'tf32'
-  return config
+  precision = product_precision(name)
+  return 'tensorfloat32' if precision == 'bfloat16' else precision
 
 
-def precision(config: ConfigDict) -> str:
-  """Of matrix products, as JAX calls it."""
-  return PRECISION[settled(config).model.precision]
-
-
-def at_ends(config: ConfigDict) -> str:
-  """Of the products that read inputs and give predictions: targets are numbers, of which 8 bits say
-  too little.
-  """
-  return 'tensorfloat32' if precision(config) == 'bfloat16' else precision(config)
-
-
-def check_same(config: ConfigDict, source: ConfigDict, *fields: str) -> None:
-  """Raises ValueError if a field of the model, on which the meaning of parameters depends, differs
-  from the run's they come from.
-  """
-  for field in fields:
-    if config.model[field] != source.model[field]:
-      raise ValueError(
-        f'its model.{field} is {source.model[field]!r}, here it is {config.model[field]!r}; set '
-        'the same'
-      )
-
-
-def sequence_model(config: ConfigDict, length: int, **options: Any) -> nn.Module:
-  """`[B, T, E] -> [B, T, E]` for up to `length` tokens.
+def make_sequence_model(
+  name: str, *, layers: int, heads: int, length: int, precision: str, **options: Any
+) -> nn.Module:
+  """A causal model `[B, T, E] -> [B, T, E]`.
 
   Args:
+    name: one of `SEQUENCES`, or 'module:name' of a user-defined one.
+    length: the most tokens T that it has to read.
+    precision: a key of `PRECISIONS`, or 'auto'.
     options: of the transformer alone.
 
   Raises:
-    ValueError: if a model of one's own cannot be made.
+    ValueError: if a user-defined model cannot be imported or made.
   """
-  name = config.model.sequence
-  make = plugins.find('model.sequence', name) if plugins.is_own(name) else SEQUENCES[name]
-  options = options if make is Transformer else {}
+  is_user_defined = plugins.is_user_defined(name)
+  make = plugins.import_object('model.sequence', name) if is_user_defined else SEQUENCES[name]
+  settings = {
+    'layers': layers,
+    'heads': heads,
+    'length': length,
+    'precision': product_precision(precision),
+  }
   try:
-    return make(
-      layers=config.model.layers,
-      heads=config.model.heads,
-      length=length,
-      precision=precision(config),
-      **options,
-    )
+    return make(**settings, **(options if make is Transformer else {}))
   except TypeError as error:
     raise ValueError(
-      f'model.sequence is {name!r}, which cannot be made of layers, heads, length and precision: '
-      f'{error}'
+      f'model.sequence is {name!r}, which cannot be made of {", ".join(settings)}: {error}'
     ) from error

@@ -14,19 +14,26 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-MASKED = -1e9  # added to the logits of tokens that may not be seen
-ROTARY_BASE = 1e4
-SINUSOIDAL_BASE = 30.0
+MASKED = -1e9  # added to the logits of tokens that may not be seen: exp of it is 0 in float32
+ROTARY_BASE = 1e4  # Su et al. 2021
+SINUSOIDAL_BASE = 30.0  # the code of Chan et al. 2022, for sequences of tens of tokens
 POSITIONS = ('learned', 'sinusoidal', 'rotary')
 FAN_IN = nn.initializers.variance_scaling(1.0, 'fan_in', 'truncated_normal')
+
+
+def _gpt2_init(layers: int) -> tuple[Any, Any]:
+  """N(0, .02^2), and less where the stream is written (Radford et al. 2019, section 2.3)."""
+  return nn.initializers.normal(0.02), nn.initializers.normal(0.02 / (2 * layers) ** 0.5)
+
+
+def _fan_in_init(layers: int) -> tuple[Any, Any]:
+  """Truncated normals of variance 1 / inputs."""
+  del layers
+  return FAN_IN, FAN_IN
+
+
 # How kernels start: (layers) -> (those that read the stream, those that write to it).
-INITS: dict[str, Callable[[int], tuple[Any, Any]]] = {
-  'gpt2': lambda layers: (
-    nn.initializers.normal(0.02),
-    nn.initializers.normal(0.02 / (2 * layers) ** 0.5),
-  ),
-  'fan_in': lambda layers: (FAN_IN, FAN_IN),
-}
+INITS: dict[str, Callable[[int], tuple[Any, Any]]] = {'gpt2': _gpt2_init, 'fan_in': _fan_in_init}
 
 
 def dtype_of(precision: str | None) -> Any:

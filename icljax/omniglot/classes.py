@@ -1,5 +1,4 @@
-"""Which classes there are: common, rare and held out, how often each is drawn, and drawing them on
-the device.
+"""The classes of sequences: rare, common and held out; how often each is drawn, on the device.
 
 Classes are called by their position in the pool, `[P]`: first the rare ones, then the common ones,
 then the held-out ones. The order of classes is a permutation of its own seed, the same for all
@@ -12,9 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax import Array
-
-# What a class may be drawn from: rows of `Pool.masses`.
-KINDS = ('rare', 'common', 'zipfian', 'holdout')
 
 
 class Pool(struct.PyTreeNode):
@@ -37,7 +33,7 @@ class Pool(struct.PyTreeNode):
 
   @property
   def masses(self) -> Array:
-    """How likely each position is, up to a factor, by kind: `[4, P]`, in the order of `KINDS`.
+    """How likely each position is, up to a factor, by group: `[4, P]`, in the order of `GROUPS`.
 
     Of n rare and common classes, that at position i has Zipf weight 1 / (n - i)^alpha: the first is
     the rarest.
@@ -57,62 +53,62 @@ class Pool(struct.PyTreeNode):
 
 
 class Table(struct.PyTreeNode):
-  """Cumulative masses by kind, `[4, P]`. Positions are drawn by inverting them."""
+  """Cumulative masses by group, `[4, P]`. Positions are drawn by inverting them."""
 
   cumulative: Array
 
-  def _interval(self, kind: Array, position: Array) -> tuple[Array, Array]:
+  def _interval(self, group: Array, position: Array) -> tuple[Array, Array]:
     """Where the mass of a position begins and ends."""
-    begin = jnp.where(position > 0, self.cumulative[kind, jnp.maximum(position - 1, 0)], 0.0)
-    return begin, self.cumulative[kind, position]
+    begin = jnp.where(position > 0, self.cumulative[group, jnp.maximum(position - 1, 0)], 0.0)
+    return begin, self.cumulative[group, position]
 
-  def _invert(self, kind: Array, mass: Array) -> Array:
+  def _invert(self, group: Array, mass: Array) -> Array:
     """The position in whose interval a mass `[...]` lies: bisection, without a copy of the row."""
     size = self.cumulative.shape[1]
 
     def halve(_, interval):
       low, high = interval
       middle = (low + high) // 2
-      right = self.cumulative[kind, middle] <= mass
+      right = self.cumulative[group, middle] <= mass
       return jnp.where(right, jnp.minimum(middle + 1, high), low), jnp.where(right, high, middle)
 
     ends = jnp.zeros(mass.shape, jnp.int32), jnp.full(mass.shape, size - 1)
     return jax.lax.fori_loop(0, max(1, (size - 1).bit_length()), halve, ends)[0]
 
   def draw(
-    self, key: Array, kind: Array, without: Array | None = None, shape: tuple[int, ...] = ()
+    self, key: Array, group: Array, without: Array | None = None, shape: tuple[int, ...] = ()
   ) -> Array:
-    """Independent positions of a kind, `shape`. The key is consumed.
+    """Independent positions of a group, `shape`. The key is consumed.
 
     Args:
-      kind: index into `KINDS`.
+      group: index into `GROUPS`.
       without: positions `[n]` that are not to be drawn; some may have no mass, or come twice.
     """
     uniform = jax.random.uniform(key, shape)
     if without is None or without.size == 0:
-      return self._clipped(kind, uniform * self.cumulative[kind, -1])
+      return self._clipped(group, uniform * self.cumulative[group, -1])
     without = jnp.sort(without)
-    begins, ends = jax.vmap(lambda position: self._interval(kind, position))(without)
+    begins, ends = jax.vmap(lambda position: self._interval(group, position))(without)
     # What comes again is left out already.
     ends = jnp.where(jnp.append(False, without[1:] == without[:-1]), begins, ends)
-    mass = uniform * (self.cumulative[kind, -1] - (ends - begins).sum())
+    mass = uniform * (self.cumulative[group, -1] - (ends - begins).sum())
     # The intervals that are left out are jumped over, from left to right.
     for begin, end in zip(begins, ends):
       mass = jnp.where(mass >= begin, mass + (end - begin), mass)
-    return self._clipped(kind, mass)
+    return self._clipped(group, mass)
 
-  def _clipped(self, kind: Array, mass: Array) -> Array:
+  def _clipped(self, group: Array, mass: Array) -> Array:
     """`_invert`, where rounding has not carried the mass beyond the last position that has any."""
-    return self._invert(kind, jnp.minimum(mass, jnp.nextafter(self.cumulative[kind, -1], 0.0)))
+    return self._invert(group, jnp.minimum(mass, jnp.nextafter(self.cumulative[group, -1], 0.0)))
 
   def draw_distinct(
-    self, key: Array, kind: Array, count: int, without: Array | None = None
+    self, key: Array, group: Array, count: int, without: Array | None = None
   ) -> Array:
-    """Positions `[count]` of a kind, one after another without those before. The key is consumed."""
+    """Positions `[count]` of a group, one after another without those before. The key is consumed."""
     chosen = jnp.zeros(0, jnp.int32) if without is None else without
     before = chosen.size
     for each in jax.random.split(key, count):
-      chosen = jnp.concatenate([chosen, self.draw(each, kind, chosen)[None]])
+      chosen = jnp.concatenate([chosen, self.draw(each, group, chosen)[None]])
     return chosen[before:]
 
 

@@ -10,8 +10,8 @@ from flax import struct
 from jax import Array
 
 from icljax.base import Episode, Predictor, score
-from icljax.glm.model import by_name
 from icljax.likelihoods import Categorical
+from icljax.models.activations import named_activations
 
 
 class LabelledItems(nn.Module):
@@ -59,52 +59,45 @@ class LabelledItems(nn.Module):
 
 
 class LabelPredictor(Predictor, struct.PyTreeNode):
-  """A model with its parameters and, if it has any, its running averages of batch norm.
+  """A model with its parameters; the inputs of episodes are the items themselves.
 
   Attributes:
-    task: what turns handles into items, with `render(data, x)`.
-    data: the drawings, features or whatever the handles of episodes point to.
+    model_state: the running averages of batch norm, or None.
+    scores_query: whether in training only the label of the query, the last one, is scored.
   """
 
   params: Any
   model_state: Any
-  task: Any
-  data: Any
   model: LabelledItems = struct.field(pytree_node=False)
+  scores_query: bool = struct.field(pytree_node=False)
 
   def _logits(self, items: Array, labels: Array, **options: Any) -> Any:
-    return self.model.apply(
-      {'params': self.params, **(self.model_state or {})}, items, labels, **options
-    )
+    variables = {'params': self.params, **(self.model_state or {})}
+    return self.model.apply(variables, items, labels, **options)
 
   def at_query(self, episodes: Episode) -> Categorical:
     """The predictive distribution of the last label, `[B]`."""
-    logits = self._logits(self.task.render(self.data, episodes.x), episodes.y, last=True)
-    return Categorical(logits[:, 0])
+    return Categorical(self._logits(episodes.x, episodes.y, last=True)[:, 0])
 
   def along(self, episodes: Episode) -> Categorical:
-    return Categorical(self._logits(self.task.render(self.data, episodes.x), episodes.y))
+    return Categorical(self._logits(episodes.x, episodes.y))
 
   def training_scores(self, episodes: Episode, axis: str | None) -> tuple[Array, Array, Any]:
-    """As `Predictor.training_scores`; where only the query counts, only it is scored, and the other
-    rows are 0.
-    """
-    items, last = self.task.render(self.data, episodes.x), self.task.interim is None
-    logits, state = self._logits(
-      items, episodes.y, training=True, axis=axis, last=last, mutable=list(self.model_state or {})
-    )
-    if not last:
+    """As `Predictor.training_scores`; rows that are not scored are 0."""
+    options = {'training': True, 'axis': axis, 'last': self.scores_query}
+    mutable = list(self.model_state or {})
+    logits, state = self._logits(episodes.x, episodes.y, mutable=mutable, **options)
+    if not self.scores_query:
       return score(Categorical(logits), episodes), jnp.float32(0), state or None
-    scores = (
-      jnp.zeros_like(episodes.y)
-      .at[:, -1]
-      .set(Categorical(logits[:, 0]).log_prob(episodes.y[:, -1]))
-    )
+    at_query = Categorical(logits[:, 0]).log_prob(episodes.y[:, -1])
+    scores = jnp.zeros_like(episodes.y).at[:, -1].set(at_query)
     return scores, jnp.float32(0), state or None
 
   def activations(self, x: Array, y: Array) -> dict[str, Array]:
-    """What every module gives by path, and what it keeps to be looked at, for items `[B, K, ...]`;
-    flat tokens as `[B, T, E]`.
+    """What every module gives, and what it keeps to be looked at, by path.
+
+    Args:
+      x, y: items `[B, K, ...]` and labels `[B, K]`. Flat tokens come as `[B, T, E]`.
     """
     _, kept = self._logits(x, y, capture_intermediates=True, mutable=['intermediates'])
-    return by_name(cast(Any, kept)['intermediates'], len(x))
+    return named_activations(cast(Any, kept)['intermediates'], len(x))

@@ -1,10 +1,10 @@
-"""Stopping a run when its loss has stopped falling, inside the compiled program: the same for one
-run and for many stacked.
+"""Stopping a run when its loss has ceased to fall, inside the compiled program.
 
-Every batch is fresh, so the training loss is an unbiased estimate of the loss on new episodes.
-Means over `window` steps are compared; once `patience` steps have brought no mean that is lower by
-`min_delta`, the run is stopped: further steps change nothing. No window counts that begins before
-`earliest`, the step at which the schedule has its peak and a curriculum is at its full size.
+It is the same for one run and for many stacked. Every batch is fresh, so the training loss is an
+unbiased estimate of the loss on new episodes. Means over `window` steps are compared; once
+`patience` steps have brought no mean that is lower by `min_delta`, the run is stopped: further
+steps change nothing. No window counts that begins before `earliest`, the step at which the schedule
+has its peak and a curriculum is at its full size.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,14 @@ from jax import Array
 
 
 class Rule(struct.PyTreeNode):
-  """When to stop: steps, nats, steps, step."""
+  """When to stop.
+
+  Attributes:
+    patience: steps without a better mean after which the run is stopped.
+    min_delta: nats by which a mean has to be lower to be better.
+    window: steps whose mean loss is compared.
+    earliest: the first step that counts.
+  """
 
   patience: Array
   min_delta: Array
@@ -25,9 +32,14 @@ class Rule(struct.PyTreeNode):
   earliest: Array
 
 
-class Watch(struct.PyTreeNode):
-  """What is known of the loss so far: the sum over the present window, the best mean, its step, and
-  whether to stop.
+class StopState(struct.PyTreeNode):
+  """What the loss has been so far. The names are part of saved states.
+
+  Attributes:
+    total: the sum of the loss over the present window, in nats.
+    best: the lowest mean of a window, in nats.
+    best_step: the step at which that window ended.
+    stopped: whether the run is stopped.
   """
 
   total: Array
@@ -36,41 +48,44 @@ class Watch(struct.PyTreeNode):
   stopped: Array
 
 
-def start() -> Watch:
-  """Before the first step."""
-  return Watch(
-    jnp.float32(0), jnp.float32(jnp.finfo(jnp.float32).max), jnp.int32(0), jnp.bool_(False)
-  )
+def init_stop_state() -> StopState:
+  """The state before the first step."""
+  highest = jnp.float32(jnp.finfo(jnp.float32).max)
+  return StopState(jnp.float32(0), highest, jnp.int32(0), jnp.bool_(False))
 
 
-def watch(rule: Rule, seen: Watch, loss: Array, t: Array) -> Watch:
-  """What is known after the step with index t, and its loss."""
-  done = t + 1
-  full = done % rule.window == 0
-  mean = (seen.total + loss) / rule.window
-  better = full & (done - rule.window >= rule.earliest) & (mean < seen.best - rule.min_delta)
-  best_step = jnp.where(better, done, seen.best_step)
-  waited = done - jnp.maximum(best_step, rule.earliest)
-  return Watch(
-    total=jnp.where(full, 0.0, seen.total + loss),
-    best=jnp.where(better, mean, seen.best),
+def update_stop_state(rule: Rule, before: StopState, loss: Array, t: Array) -> StopState:
+  """The state after the step with index t, whose loss it was."""
+  steps = t + 1
+  full = steps % rule.window == 0
+  mean = (before.total + loss) / rule.window
+  better = full & (steps - rule.window >= rule.earliest) & (mean < before.best - rule.min_delta)
+  best_step = jnp.where(better, steps, before.best_step)
+  waited = steps - jnp.maximum(best_step, rule.earliest)
+  return StopState(
+    total=jnp.where(full, 0.0, before.total + loss),
+    best=jnp.where(better, mean, before.best),
     best_step=best_step,
     stopped=full & (waited >= rule.patience),
   )
 
 
-def stopping(
-  step: Callable[..., tuple[Any, dict[str, Array]]],
-) -> Callable[..., tuple[Any, dict[str, Array]]]:
-  """A step (settings, state, t, axis) that watches its loss by `settings.stop`, in `state.watch`,
-  and reports `stopped`.
+def stop_early(step: Callable[..., tuple[Any, dict[str, Array]]]) -> Callable[..., Any]:
+  """A training step that stops by `settings.stop`, with its state in `state.watch`.
+
+  Args:
+    step: (data, settings, state, t, axis) -> (state, metrics), among them `loss`.
+
+  Returns:
+    The same with the metric `stopped`, 1 from the last step on.
   """
 
-  def watched(settings, state, t, axis=None):
+  def stopping_step(data, settings, state, t, axis=None):
     def go(state):
-      after, metrics = step(settings, state, t, axis)
-      seen = watch(settings.stop, state.watch, metrics['loss'], t)
-      return after.replace(watch=seen), metrics | {'stopped': seen.stopped.astype(jnp.float32)}
+      after, metrics = step(data, settings, state, t, axis)
+      stop_state = update_stop_state(settings.stop, state.watch, metrics['loss'], t)
+      stopped = stop_state.stopped.astype(jnp.float32)
+      return after.replace(watch=stop_state), metrics | {'stopped': stopped}
 
     def rest(state):
       shapes = jax.eval_shape(go, state)[1]
@@ -78,4 +93,4 @@ def stopping(
 
     return jax.lax.cond(state.watch.stopped, rest, go, state)
 
-  return watched
+  return stopping_step

@@ -48,28 +48,31 @@ def sgd(numbers: Numbers, rate: optax.Schedule) -> optax.GradientTransformation:
 OPTIMIZERS: dict[str, Maker] = {'adam': adam, 'adamw': adamw, 'sgd': sgd}
 
 
-def clipped(
+def _is_read_out(params: Any) -> Any:
+  """A mask that is true for the parameters of the read-out."""
+  return {name: name == READ_OUT for name in params} if isinstance(params, dict) else False
+
+
+def _is_model(params: Any) -> Any:
+  """A mask that is true for all other parameters."""
+  return {name: name != READ_OUT for name in params} if isinstance(params, dict) else True
+
+
+def make_clipped(
   optimizer: Maker, schedule: Schedule
 ) -> Callable[[Numbers], optax.GradientTransformation]:
-  """The optimizer after clipping the gradient to the global norm `clip_norm` (inf: no clipping).
+  """Puts a bound on the global norm of the gradient, `clip_norm` (inf: none), before an optimizer.
 
   The read-out is not clipped and does not count in the norm, else its labels would reach the model
-  by way of the scale. It learns at `READ_OUT_PACE` times the rate: a linear layer has to keep up
-  with the features that it reads.
+  by way of the scale. It learns at `READ_OUT_PACE` times the rate.
   """
-  where = lambda is_read_out: (
-    lambda tree: (
-      {name: (name == READ_OUT) == is_read_out for name in tree}
-      if isinstance(tree, dict)
-      else not is_read_out
-    )
-  )
 
-  def make(numbers):
-    rate = lambda step: schedule(numbers, step)
-    clip = optax.masked(optax.clip_by_global_norm(numbers['clip_norm']), where(False))
-    return optax.chain(
-      clip, optimizer(numbers, rate), optax.masked(optax.scale(READ_OUT_PACE), where(True))
-    )
+  def make(numbers: Numbers) -> optax.GradientTransformation:
+    def rate(step):
+      return schedule(numbers, step)
+
+    clip = optax.masked(optax.clip_by_global_norm(numbers['clip_norm']), _is_model)
+    hasten = optax.masked(optax.scale(READ_OUT_PACE), _is_read_out)
+    return optax.chain(clip, optimizer(numbers, rate), hasten)
 
   return make

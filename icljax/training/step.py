@@ -9,91 +9,91 @@ import optax
 from flax import struct
 from jax import Array
 
-from icljax.base import READ_OUT, Predictor, draw_batch, stream
+from icljax.base import READ_OUT, Predictor, draw_batch, render, stream
 from icljax.training import losses
-from icljax.training.early_stopping import Rule, Watch, stopping
+from icljax.training.early_stopping import Rule, StopState, stop_early
 from icljax.training.schedules import Numbers
 
 
 class TrainState(struct.PyTreeNode):
-  """All that training changes; `watch` where a run may stop early, `model_state` where a model has
-  averages of batch norm.
+  """All that training changes. The names are part of saved states.
+
+  Attributes:
+    params: the parameters of the model.
+    opt_state: the state of the optimizer.
+    watch: the state of early stopping, or None where a run does not stop early.
+    model_state: what a model carries beside parameters, such as averages of batch norm, or None.
   """
 
   params: Any
   opt_state: optax.OptState
-  watch: Watch | None = None
+  watch: StopState | None = None
   model_state: Any = None
 
 
 class Settings(struct.PyTreeNode):
-  """All that a step depends on besides the state: leaves, so that they may differ between runs of
-  one program.
+  """All numbers that a step depends on besides state and data, as leaves.
+
+  So they may differ between runs of one compiled program.
 
   Attributes:
     task: the task that episodes are drawn from.
     optimizer: the optimizer's numbers.
     seed: the seed of initialisation and training data.
     stop: when to stop early, or None.
-    data: what episodes point to, such as drawings, or None.
   """
 
   task: Any
   optimizer: Numbers
   seed: Array
   stop: Rule | None = None
-  data: Any = None
 
 
-def of_model(gradient: Any) -> Any:
-  """Without the read-out's, which is not clipped either."""
-  return (
-    {name: leaf for name, leaf in gradient.items() if name != READ_OUT}
-    if isinstance(gradient, dict)
-    else gradient
-  )
+def without_read_out(gradient: Any) -> Any:
+  """A gradient without that of the read-out, which is not clipped either."""
+  if not isinstance(gradient, dict):
+    return gradient
+  return {name: leaf for name, leaf in gradient.items() if name != READ_OUT}
 
 
 def make_train_step(
-  predictor: Callable[[Any, Any, Settings], Predictor],
+  make_predictor: Callable[[Any, Any, Any], Predictor],
   make_optimizer: Callable[[Numbers], optax.GradientTransformation],
   batch_size: int,
   stops_early: bool = False,
 ) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
-  """The step (settings, state, t, axis=None) -> (state, metrics).
+  """Makes a training step.
 
   Args:
-    predictor: (params, model state, settings) -> the model as a predictor.
-    make_optimizer: from the optimizer's numbers to the optimizer.
+    make_predictor: (task, params, model state) -> the model as a predictor.
+    make_optimizer: (the optimizer's numbers) -> the optimizer.
     batch_size: episodes of all devices together.
-    stops_early: whether to watch the loss, by `settings.stop` and in `state.watch`; the metrics
-      then have `stopped`.
+    stops_early: whether the run stops by `settings.stop`; then `state.watch` is set.
 
-  The metrics are `loss` in nats per target and the global norm of the model's gradient. With
-  `axis`, the name of a mapped axis, each of its members has its share of the batch, and gradients
-  and metrics are averaged.
+  Returns:
+    `step(data, settings, state, t, axis=None) -> (state, metrics)`. `data` is what the inputs of
+    episodes point to, or None. The metrics are `loss` in nats per target, the global norm of the
+    model's gradient, and `stopped` where `stops_early`. With `axis`, the name of a mapped axis,
+    each of its members has its share of the batch, and gradients and metrics are averaged.
   """
 
-  def step(settings: Settings, state: TrainState, t: Array, axis: str | None = None):
-    episodes = draw_batch(
-      settings.task.at(t), stream(settings.seed, 'train'), t, jnp.arange(batch_size), axis
-    )
+  def step(data: Any, settings: Settings, state: TrainState, t: Array, axis: str | None = None):
+    task, key = settings.task.at(t), stream(settings.seed, 'train')
+    episodes = render(task, data, draw_batch(task, key, t, jnp.arange(batch_size), axis))
 
     def loss_of(params):
-      scores, beside, model_state = predictor(params, state.model_state, settings).training_scores(
-        episodes, axis
-      )
+      model = make_predictor(settings.task, params, state.model_state)
+      scores, side_loss, model_state = model.training_scores(episodes, axis)
       loss = losses.nats(scores, episodes).mean()
-      return loss + beside, (loss, model_state)
+      return loss + side_loss, (loss, model_state)
 
     gradient, (loss, model_state) = jax.grad(loss_of, has_aux=True)(state.params)
     if axis is not None:
       loss, gradient = jax.lax.pmean((loss, gradient), axis)
-    updates, opt_state = make_optimizer(settings.optimizer).update(
-      gradient, state.opt_state, state.params
-    )
-    metrics = {'loss': loss, 'gradient_norm': optax.tree.norm(of_model(gradient))}
+    optimizer = make_optimizer(settings.optimizer)
+    updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+    metrics = {'loss': loss, 'gradient_norm': optax.tree.norm(without_read_out(gradient))}
     params = optax.apply_updates(state.params, updates)
     return state.replace(params=params, opt_state=opt_state, model_state=model_state), metrics
 
-  return stopping(step) if stops_early else step
+  return stop_early(step) if stops_early else step

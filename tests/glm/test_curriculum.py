@@ -9,6 +9,7 @@ import pytest
 from icljax import build
 from icljax.base import draw_batch, stream
 from icljax.parameters import named
+from icljax.subjects import subject_of
 from tests.configs import tiny
 
 GROWING = {
@@ -23,7 +24,7 @@ STAGES = {0: (2, 4), 29: (2, 4), 30: (3, 7), 60: (4, 10), 90: (4, 10), 10_000: (
 @pytest.mark.parametrize(('step', 'active'), STAGES.items())
 def test_masks_at_each_stage(step, active):
   dims, points = active
-  task = build.task(tiny(**GROWING))
+  task = subject_of(tiny()).task(tiny(**GROWING))
   drawn = draw_batch(task.at(jnp.int32(step)), stream(jnp.uint32(0), 'test'), step, jnp.arange(64))
   full = draw_batch(
     task.replace(curriculum=None), stream(jnp.uint32(0), 'test'), step, jnp.arange(64)
@@ -35,7 +36,9 @@ def test_masks_at_each_stage(step, active):
 
 def test_targets_are_drawn_from_the_dimensions_in_use():
   """Of a line with little noise: y is w.x over them."""
-  task = build.task(tiny(**GROWING | {'task__families': 'linear', 'task__noise': 1e-3}))
+  task = subject_of(tiny()).task(
+    tiny(**GROWING | {'task__families': 'linear', 'task__noise': 1e-3})
+  )
   drawn = draw_batch(task.at(jnp.int32(30)), stream(jnp.uint32(0), 'test'), 30, jnp.arange(64))
   eta = np.clip(np.einsum('bkd,bd->bk', drawn.x[..., :3], drawn.task.w[:, 0, :3]) * 0.7, -4, 4)
   np.testing.assert_allclose(drawn.y, eta, atol=6e-3)
@@ -45,9 +48,9 @@ def test_one_compilation_goes_through_all_stages():
   config = tiny(**GROWING)
   chex.clear_trace_counter()
   step = jax.jit(chex.assert_max_traces(build.train_step(config), n=1))
-  state, settings = build.init(config), build.settings(config)
+  state, settings = build.init_state(config), build.make_settings(config)
   for t in STAGES:
-    state, metrics = step(settings, state, jnp.int32(t))
+    state, metrics = step(None, settings, state, jnp.int32(t))
     assert np.isfinite(metrics['loss'])
 
 
@@ -56,8 +59,10 @@ def test_dimensions_and_pairs_that_are_not_in_use_teach_nothing():
   none of the others.
   """
   config = tiny(**GROWING)
-  state = build.init(config)
-  after, _ = jax.jit(build.train_step(config))(build.settings(config), state, jnp.int32(0))
+  state = build.init_state(config)
+  after, _ = jax.jit(build.train_step(config))(
+    None, build.make_settings(config), state, jnp.int32(0)
+  )
   moved = {
     name: np.asarray(leaf != named(state.params)[name])
     for name, leaf in named(after.params).items()
@@ -73,5 +78,5 @@ def test_dimensions_and_pairs_that_are_not_in_use_teach_nothing():
 def test_evaluations_are_at_the_full_size():
   config = tiny(**GROWING)
   for mode in ('eval', 'eval_poisson', 'eval_joint', 'eval_linear'):
-    assert build.eval_task(config, mode).curriculum is None
-    assert build.eval_task(config, mode).active_dims is None
+    assert subject_of(config).modes(config)[mode].task(config).curriculum is None
+    assert subject_of(config).modes(config)[mode].task(config).active_dims is None

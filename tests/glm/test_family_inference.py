@@ -3,12 +3,16 @@ closed forms.
 """
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 
-from icljax.glm.modes import curves, families
-from icljax.glm.modes.scores import Shown
+from icljax.glm.modes import families
+from icljax.glm.modes.nats import draw_families
+from icljax.glm.modes.scores import PairedScores
+from icljax.glm.modes.summary import SummaryOptions
+from icljax.subjects import Drawing, Report
 
 N, K, F = 20_000, 4, 3
 
@@ -68,20 +72,25 @@ def test_one_family_alone_is_not_called_calibrated(known):
   assert 'family_calibration_error_who' not in families.metrics(
     {'who': probabilities}, true, any_family=False
   )
-  assert 'calibration' not in families.table(
+  assert 'calibration' not in families.accuracy_table(
     {'who': probabilities}, true, ('a', 'b', 'c'), any_family=False
   )
 
 
 def test_the_picture_and_its_numbers_are_written(known, tmp_path):
   probabilities, true = known
-  arrays = {'family/bayes': probabilities, 'family/read_out': probabilities, 'family': true}
-  curves.families(tmp_path, '', arrays, Shown(('a', 'b', 'c'), 1), 'title')
+  both = {'bayes': probabilities, 'read_out': probabilities}
+  scores = PairedScores(nats={}, family_probabilities=both, family=true)
+
+  def draw(suffix, *names):
+    report = Report({}, '', scores.flatten())
+    drawing = Drawing(tmp_path, suffix, ('title', ''), report, pd.DataFrame())
+    draw_families(scores, SummaryOptions(names, 1), drawing)
+
+  draw('', 'a', 'b', 'c')
   assert (tmp_path / 'families.png').stat().st_size > 5_000
   head, *rows = (tmp_path / 'families.csv').read_text().splitlines()
-  assert head == 'who,k,accuracy,standard_error'
-  assert [row.split(',')[:2] for row in rows] == [
-    [who, str(k)] for who in ('bayes', 'read_out') for k in range(K)
-  ]
-  curves.families(tmp_path, '_alone', arrays, Shown(('a',), 1), 'title')
+  assert head == 'predictor,k,accuracy,standard_error'
+  assert [row.split(',')[:2] for row in rows] == [[name, str(k)] for name in both for k in range(K)]
+  draw('_alone', 'a')
   assert not (tmp_path / 'families_alone.png').exists()

@@ -36,8 +36,8 @@ def predictor(tokens='pairs', head='mixture', families='poisson,neg_binomial', *
   config = tiny(
     task__families=families, task__D=3, task__K=8, model__tokens=tokens, model__head=head, **fields
   )
-  params = jax.tree.map(lambda leaf: leaf * 5, build.init(config).params)
-  return build.predictor(config, params)
+  params = jax.tree.map(lambda leaf: leaf * 5, build.init_state(config).params)
+  return build.make_predictor(config, params)
 
 
 @jax.jit

@@ -1,16 +1,23 @@
 """What evaluations report: closed forms on made-up numbers, tables, warnings and pictures."""
 
+import dataclasses
+
 import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from icljax.glm.modes import curves as outcomes
-from icljax.glm.modes import pictures as plots
-from icljax.glm.modes import scores as evaluation
+from icljax.glm.modes import pictures
+from icljax.glm.modes.comparison import compare
+from icljax.glm.modes.nats import draw_over_training
+from icljax.glm.modes.scores import PairedScores
+from icljax.glm.modes.summary import SummaryOptions, summarize
 from icljax.glm.oracles import ORACLES
-from icljax.paired import aligned, mean_and_error, share_of_gap, shown_positions, table
+from icljax.paired import mean_and_error, share_of_gap
+from icljax.subjects import Drawing, Report
+from icljax.tables import aligned, nats_table, shown_positions
+from tests.configs import tiny
 from tests.glms import glm
 
 N, K = 400, 12
@@ -22,7 +29,7 @@ def random():
 
 
 def measured(random, task, excess=0.1, effective=200.0, **others):
-  """Made-up evaluation arrays in which the model is above `bayes` by `excess` nats and `bayes`
+  """Made-up scores in which the model is above `bayes` by `excess` nats and `bayes`
   above `bayes_family` by .3.
   """
   base = random.normal(1.0, 0.5, (N, K)).astype(np.float32)
@@ -36,15 +43,23 @@ def measured(random, task, excess=0.1, effective=200.0, **others):
   }
   family = random.integers(len(task.families), size=N)
   nats = {'model': base + excess, **{name: base + above[name] for name in ORACLES}} | others
-  return {f'nats/{name}': values for name, values in nats.items()} | {
-    'effective': np.full((N, K), effective, np.float32),
-    'family/bayes': np.stack([np.eye(len(task.families))[family]] * K, axis=1),
-    'family': family,
-  }
+  return PairedScores(
+    nats=nats,
+    family_probabilities={'bayes': np.stack([np.eye(len(task.families))[family]] * K, axis=1)},
+    family=family,
+    effective=np.full((N, K), effective, np.float32),
+  )
+
+
+def drawing_of(folder, suffix, records):
+  """A drawing of several checkpoints."""
+  titles, report = ('', 'a title'), Report({}, '', {})
+  return Drawing(folder, suffix, titles, report, pd.DataFrame(records).drop(columns='settings'))
 
 
 def shown(task, **settings):
-  return evaluation.Shown(tuple(family.name for family in task.families), samples=256, **settings)
+  names = tuple(family.name for family in task.families)
+  return SummaryOptions(names, samples=256, **settings)
 
 
 def test_mean_and_error_are_numpys(random):
@@ -112,7 +127,7 @@ def test_a_table_has_a_row_per_predictor_and_its_numbers(random):
   best = random.normal(1, 0.5, (N, K))
   worse = best + random.normal(0.5, 0.1, (N, K))
   impossible = np.where(np.arange(N)[:, None] == 3, np.inf, best)
-  title, head, *rows = table(
+  title, head, *rows = nats_table(
     {'best': best, 'worse': worse, 'impossible': impossible}, reference='best'
   ).splitlines()
   assert title == f'nats per target after k pairs, {N} episodes ± standard error'
@@ -141,13 +156,13 @@ def test_columns_are_aligned():
 )
 def test_a_model_is_measured_against_who_knows_as_much(random, told, reference, regret, share):
   task = glm('poisson', 'neg_binomial')
-  arrays = measured(random, task)
-  metrics, text = evaluation.summarize(arrays, shown(task, told_family=told))
+  scores = measured(random, task)
+  metrics, text = summarize(scores, shown(task, conditions_on_family=told))
   assert metrics['regret'] == pytest.approx(regret, abs=1e-6)
   assert metrics['share_of_gap'] == pytest.approx(share, abs=1e-6)
-  assert metrics['nats'] == pytest.approx(arrays['nats/model'].mean(), abs=1e-6)
+  assert metrics['nats'] == pytest.approx(scores.nats['model'].mean(), abs=1e-6)
   assert metrics['nats_map_se'] == pytest.approx(
-    arrays['nats/map'].mean(1).std(ddof=1) / np.sqrt(N), rel=1e-4
+    scores.nats['map'].mean(1).std(ddof=1) / np.sqrt(N), rel=1e-4
   )
   assert {f'nats_{name}' for name in ORACLES} < metrics.keys()
   assert f'above {reference}\n' in text
@@ -156,12 +171,12 @@ def test_a_model_is_measured_against_who_knows_as_much(random, told, reference, 
 
 def test_the_table_tells_how_often_the_exact_posterior_knows_the_family(random):
   task = glm('poisson', 'neg_binomial')
-  arrays = measured(random, task)
-  arrays['family/bayes'][:, 0] = [0.75, 0.25]  # before any pair it guesses the first
-  _, text = evaluation.summarize(arrays, shown(task))
+  scores = measured(random, task)
+  scores.family_probabilities['bayes'][:, 0] = [0.75, 0.25]  # before any pair it guesses the first
+  _, text = summarize(scores, shown(task))
   _, title, head, row = text.split('closed by the model')[1].splitlines()[:4]
   assert 'poisson, neg_binomial' in title
-  guessed = (arrays['family'] == 0).mean()
+  guessed = (scores.family == 0).mean()
   assert [cell for cell in row.split() if cell != '±'][:4] == [
     'bayes',
     f'{guessed:.3f}',
@@ -169,19 +184,19 @@ def test_the_table_tells_how_often_the_exact_posterior_knows_the_family(random):
     '1.000',
   ]
   assert head.split()[:3] == ['k', '=', '0']
-  _, alone = evaluation.summarize(measured(random, glm('poisson')), shown(glm('poisson')))
+  _, alone = summarize(measured(random, glm('poisson')), shown(glm('poisson')))
   assert 'named rightly' not in alone
 
 
 def test_poor_posterior_samples_are_warned_of(random):
   task = glm('poisson')
-  arrays = measured(random, task)
-  metrics, text = evaluation.summarize(arrays, shown(task))
+  scores = measured(random, task)
+  metrics, text = summarize(scores, shown(task))
   assert metrics['poor_samples'] == 0
   assert 'WARNING' not in text
   assert 'effective posterior samples of 256: median 200' in text
-  arrays['effective'][: N // 20] = 25.0  # less than a tenth of 256, at 5% of positions
-  metrics, text = evaluation.summarize(arrays, shown(task))
+  scores.effective[: N // 20] = 25.0  # less than a tenth of 256, at 5% of positions
+  metrics, text = summarize(scores, shown(task))
   assert metrics['poor_samples'] == pytest.approx(0.05)
   assert 'WARNING: bayes, bayes_family and plugin are rough: 5.0% of positions' in text
   assert '--config.eval.posterior_samples' in text
@@ -190,14 +205,14 @@ def test_poor_posterior_samples_are_warned_of(random):
 def test_a_model_that_calls_a_target_impossible_has_infinite_nats(random, tmp_path):
   """As a model of counts does on `eval_linear`: numbers, table and picture still come."""
   task = glm('linear')
-  arrays = measured(random, task, model=np.full((N, K), np.inf, np.float32))
-  metrics, text = evaluation.summarize(arrays, shown(task))
+  scores = measured(random, task, model=np.full((N, K), np.inf, np.float32))
+  metrics, text = summarize(scores, shown(task))
   assert metrics['nats'] == metrics['regret'] == np.inf
   assert np.isnan(metrics['share_of_gap'])
   assert 'inf ± nan' in text
-  plots.curves(
+  pictures.curves(
     tmp_path / 'curves.png',
-    {name.removeprefix('nats/'): v for name, v in arrays.items() if 'nats/' in name},
+    scores.nats,
     'title',
   )
   assert (tmp_path / 'curves.png').exists()
@@ -218,7 +233,7 @@ def drawn(monkeypatch):
 def test_curves_are_drawn_with_their_axes_named(random, drawn, tmp_path):
   nats = {name: random.normal(1, 0.1, (N, K)) for name in ('model', 'bayes', 'own')}
   nats['naive'] = random.normal(50, 0.1, (N, K))
-  plots.curves(tmp_path / 'curves.png', nats, 'a title')
+  pictures.curves(tmp_path / 'curves.png', nats, 'a title')
   (axes,) = drawn[0].axes
   assert (drawn[0].get_suptitle(), axes.get_xlabel(), axes.get_ylabel()) == (
     'a title',
@@ -236,8 +251,9 @@ def test_curves_are_drawn_with_their_axes_named(random, drawn, tmp_path):
 
 def test_training_is_drawn_with_a_running_mean(random, drawn, tmp_path):
   steps, loss = np.arange(100, 5_100, 100), random.normal(2, 0.1, 50)
-  plots.training(tmp_path / 'train.png', steps, loss, pd.DataFrame(), 'a title')
-  plots.training(tmp_path / 'one.png', steps[:1], loss[:1], pd.DataFrame(), 'one step')
+  logged = pd.DataFrame({'step': steps, 'loss': loss})
+  pictures.training(tmp_path / 'train.png', logged, pd.DataFrame(), 'a title')
+  pictures.training(tmp_path / 'one.png', logged[:1], pd.DataFrame(), 'one step')
   (axes,), (one,) = (figure.axes for figure in drawn)
   assert (drawn[0].get_suptitle(), axes.get_xlabel(), axes.get_ylabel()) == (
     'a title',
@@ -255,11 +271,9 @@ def test_training_is_drawn_with_a_running_mean(random, drawn, tmp_path):
 def test_curves_over_training_have_a_line_for_every_reference(random, drawn, tmp_path):
   records = []
   for step in (10, 100, 1000):
-    metrics, _ = evaluation.summarize(
-      measured(random, glm('poisson'), excess=1 / step), shown(glm('poisson'))
-    )
+    metrics, _ = summarize(measured(random, glm('poisson'), excess=1 / step), shown(glm('poisson')))
     records.append({'step': step, 'settings': {}, **metrics})
-  outcomes.over_training(tmp_path, '', records, 'a title')
+  draw_over_training(drawing_of(tmp_path, '', records))
   (figure,) = drawn
   average, regret = figure.axes
   assert (average.get_xlabel(), average.get_ylabel()) == ('step', 'nats per target')
@@ -272,16 +286,15 @@ def test_curves_over_training_have_a_line_for_every_reference(random, drawn, tmp
   frame = pd.read_csv(tmp_path / 'over_training.csv')
   assert list(frame.step) == [10, 100, 1000]
   assert list(frame.nats) == pytest.approx([record['nats'] for record in records])
-  outcomes.over_training(tmp_path, '_one', records[:1], 'one point is no curve')
+  draw_over_training(drawing_of(tmp_path, '_one', records[:1]))  # one point is no curve
   assert not (tmp_path / 'over_training_one.png').exists()
 
 
 def test_training_is_drawn_with_evaluations_and_references(random, drawn, tmp_path):
-  metrics, _ = evaluation.summarize(measured(random, glm('poisson')), shown(glm('poisson')))
+  metrics, _ = summarize(measured(random, glm('poisson')), shown(glm('poisson')))
   frame = pd.DataFrame([{'step': 50, **metrics}])
-  plots.training(
-    tmp_path / 'train.png', np.arange(100), random.normal(1, 0.1, 100), frame, 'a title'
-  )
+  logged = pd.DataFrame({'step': np.arange(100), 'loss': random.normal(1, 0.1, 100)})
+  pictures.training(tmp_path / 'train.png', logged, frame, 'a title')
   labels = {text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()}
   assert labels >= {'training loss', 'evaluated, ± 2 s.e.', *ORACLES}
 
@@ -292,10 +305,11 @@ def test_a_comparison_is_paired_where_episodes_are_the_same(random, drawn, tmp_p
   """
   task = glm('poisson')
   a, c = measured(random, task, excess=0.1), measured(random, task, excess=0.4)
-  b = a | {'nats/model': a['nats/model'] + 0.2 + random.normal(0, 0.01, (N, K)).astype(np.float32)}
-  table = outcomes.comparison(
-    tmp_path, {'A': a, 'B': b, 'C': c}, {'A': False, 'B': False, 'C': True}, 'title'
-  )
+  above = a.nats['model'] + 0.2 + random.normal(0, 0.01, (N, K)).astype(np.float32)
+  b = dataclasses.replace(a, nats=a.nats | {'model': above})
+  reports = {title: Report({}, '', s.flatten()) for title, s in {'A': a, 'B': b, 'C': c}.items()}
+  configs = {title: tiny(model__head='eta' if title == 'C' else 'mixture') for title in reports}
+  table = compare(tmp_path, 'title', reports, configs)
   _, head, *rows = table.splitlines()
   assert head.endswith('above A')
   assert [row.split()[0] for row in rows] == ['A', 'bayes', 'B', 'C', 'bayes_family']

@@ -10,6 +10,7 @@ from icljax import build
 from icljax.base import READ_OUT
 from icljax.glm.task import GLM
 from icljax.parameters import named
+from icljax.subjects import subject_of
 from jaxline_lite.devices import many_steps
 from tests.configs import tiny
 from tests.glms import draw_at
@@ -43,11 +44,11 @@ def program():
 def train(count: int, flip: int):
   """The parameters after so many steps, on the right labels or the wrong ones."""
   config = tiny(**JOINT)
-  settings = build.settings(config)
+  settings = build.make_settings(config)
   task = Mislabelled(**vars(settings.task) | {'flip': jnp.int32(flip)})
-  return program()(settings.replace(task=task), build.init(config), jnp.int32(0), jnp.int32(count))[
-    0
-  ].params
+  return program()(
+    None, settings.replace(task=task), build.init_state(config), jnp.int32(0), jnp.int32(count)
+  )[0].params
 
 
 def test_labels_do_not_reach_the_model():
@@ -62,8 +63,8 @@ def test_labels_do_not_reach_the_model():
 def test_a_read_out_learns_what_is_plain_to_see():
   """Counts are whole numbers and a line's targets are not."""
   config = tiny(**JOINT)
-  predictor = build.predictor(config, train(200, flip=0))
-  episodes = draw_at(build.task(config), jnp.arange(512))
+  predictor = build.make_predictor(config, train(200, flip=0))
+  episodes = draw_at(subject_of(config).task(config), jnp.arange(512))
   _, log_families = jax.jit(lambda p: p.outputs(episodes))(predictor)
   np.testing.assert_allclose(np.exp(log_families).sum(-1), 1, rtol=1e-5)
   hit = (np.asarray(log_families).argmax(-1) == np.asarray(episodes.task.family)[:, None]).mean(0)
@@ -71,4 +72,4 @@ def test_a_read_out_learns_what_is_plain_to_see():
 
 
 def test_a_model_of_one_family_has_none():
-  assert not [name for name in named(build.init(tiny()).params) if READ_OUT in name]
+  assert not [name for name in named(build.init_state(tiny()).params) if READ_OUT in name]

@@ -19,7 +19,7 @@ from icljax.likelihoods import SMALLEST_POSITIVE, Likelihood
 from icljax.models.heads import MixtureHead
 from icljax.models.transformer import Transformer
 from icljax.training import optimizers, schedules
-from icljax.training.optimizers import clipped
+from icljax.training.optimizers import make_clipped
 from icljax.training.step import Settings, TrainState, make_train_step
 
 # --------------------------------------------------------------------------------------------------
@@ -79,10 +79,10 @@ def test_a_model_of_it_learns_and_stands_where_it_should_among_its_oracles():
   """After 20 steps: better than at the start and than knowing nothing, worse than the exact
   posterior.
   """
-  predictor = lambda params, _, settings: ModelPredictor(params, settings.task.dispersion, MODEL)
+  predictor = lambda task, params, _: ModelPredictor(params, task.dispersion, MODEL)
   numbers = {'learning_rate': jnp.float32(1e-2), 'clip_norm': jnp.float32(1.0)}
   settings = Settings(TASK, numbers, jnp.uint32(0))
-  make_optimizer = clipped(optimizers.adam, schedules.constant)
+  make_optimizer = make_clipped(optimizers.adam, schedules.constant)
   step = jax.jit(make_train_step(predictor, make_optimizer, batch_size=64))
 
   @jax.jit
@@ -95,14 +95,14 @@ def test_a_model_of_it_learns_and_stands_where_it_should_among_its_oracles():
   @jax.jit
   def scores(params):
     episodes = draw_batch(TASK, stream(jnp.uint32(0), 'eval'), 0, jnp.arange(400))
-    return {'model': predictor(params, None, settings).score(episodes)} | Oracles(
-      TASK, normals
-    ).score(episodes)
+    return {'model': predictor(TASK, params, None).score(episodes)} | Oracles(TASK, normals).score(
+      episodes
+    )
 
   normals = jnp.asarray(sobol_normals(64, 2))
   first = state = start()
   for t in range(20):
-    state, _ = step(settings, state, jnp.int32(t))
+    state, _ = step(None, settings, state, jnp.int32(t))
   before, after = jax.device_get((scores(first.params), scores(state.params)))
   nats = {
     name: -values.mean(1)

@@ -4,13 +4,15 @@ time to compile.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from jaxline_lite import base_config, modes
 from jaxline_lite.experiment import AbstractExperiment, Evaluation
+from jaxline_lite.rules import Rules
 
 BATCHES = 3  # of an evaluation
 
@@ -47,8 +49,30 @@ def eval_modes(config: ConfigDict) -> tuple[str, ...]:
   return ('eval', 'eval_twice')
 
 
+def eval_fields(config: ConfigDict, mode: str) -> frozenset[str]:
+  del config, mode
+  return frozenset({'seed', 'target'})
+
+
+def absent_fields(config: ConfigDict) -> dict[str, Any]:
+  del config
+  return {'model.rate': 0.1}
+
+
 def resumable(config: ConfigDict) -> frozenset[str]:
   return frozenset({'training_steps'}) if config.model.schedule == 'constant' else frozenset()
+
+
+RULES = cast(
+  Rules,
+  SimpleNamespace(
+    check=check,
+    eval_modes=eval_modes,
+    eval_fields=eval_fields,
+    absent_fields=absent_fields,
+    resumable=resumable,
+  ),
+)
 
 
 def update(
@@ -68,6 +92,7 @@ class Dummy(AbstractExperiment):
   evaluation.
   """
 
+  rules = RULES
   state: Any = None
 
   def __init__(
@@ -124,7 +149,7 @@ def train(config: ConfigDict, evaluates_along: bool = False, **hooks: Any) -> Du
   """What `--jaxline_mode train` does; the experiment at the end."""
   made = []
   make = lambda config: made.append(Dummy(config, **hooks)) or made[-1]
-  modes.train(make, config, evaluates_along, resumable(config))
+  modes.train(make, config, RULES, evaluates_along)
   return made[-1]
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from jaxline_lite import devices, modes
-from jaxline_lite.devices import AXIS, Devices
+from jaxline_lite.devices import Devices
 from jaxline_lite.errors import BadInput
 from tests.jaxline_lite.dummy import configured
 
 
-def step(rate, state, t):
+def step(data, rate, state, t):
   weights = state['w'] + rate * jnp.sin(t + jnp.arange(3.0) * state['w'])
   return {'w': weights, 't': t}, {'loss': jnp.sum(weights**2)}
 
@@ -26,7 +26,7 @@ INITIAL = {'w': np.float32([0.3, -1.0, 2.0]), 't': np.int32(-1)}
 def run(program, pieces, most):
   state, first, losses = INITIAL, 0, []
   for count in pieces:
-    state, metrics = program(np.float32(0.3), state, np.int32(first), np.int32(count))
+    state, metrics = program(None, np.float32(0.3), state, np.int32(first), np.int32(count))
     assert not metrics['loss'][count:].any()
     losses.append(metrics['loss'][:count])
     first += count
@@ -55,31 +55,31 @@ def test_steps_on_devices_are_those_on_one(on):
   """And one program for any count: the step is traced as often for two counts as for one."""
   traces = []
 
-  def shared(rate, state, t):
+  def shared(data, rate, state, t, axis):
     traces.append(1)
-    state, metrics = step(rate, state, t)
-    share = jax.lax.pmean(1.0 + jax.lax.axis_index(AXIS), AXIS)
+    state, metrics = step(data, rate, state, t)
+    share = jax.lax.pmean(1.0 + jax.lax.axis_index(axis), axis)
     return state, {**metrics, 'share': share}
 
   machines = measured(on)
   steps = machines.pmap_steps(shared, 20)
   rate = machines.replicate(jnp.float32(0.3))
-  state, metrics = steps(rate, machines.replicate(INITIAL), 0, 3)
+  state, metrics = steps(None, rate, machines.replicate(INITIAL), 0, 3)
   once = len(traces)
-  state, more = steps(rate, state, 3, 17)
+  state, more = steps(None, rate, state, 3, 17)
   assert len(traces) == once
   expected, losses = run(jax.jit(devices.many_steps(step, 20)), [20], 20)
   chex.assert_trees_all_equal(devices.unreplicate(state), jax.device_get(expected))
   np.testing.assert_array_equal(np.concatenate([metrics['loss'], more['loss']]), losses)
   np.testing.assert_array_equal(more['share'], np.full(17, (on + 1) / 2, np.float32))
   with pytest.raises(ValueError, match='21 steps in one call; there is room for 20'):
-    steps(rate, state, 20, 21)
+    steps(None, rate, state, 20, 21)
 
 
 @pytest.mark.parametrize('on', [1, 2, 4])
 def test_measurements_come_in_the_order_of_the_examples(on):
-  def measure(scale, weights, indices):
-    mine = indices.reshape(on, -1)[jax.lax.axis_index(AXIS)]
+  def measure(scale, weights, indices, axis):
+    mine = indices.reshape(on, -1)[jax.lax.axis_index(axis)]
     return {'square': scale * mine**2 + weights[0], 'pair': jnp.stack([mine, -mine], axis=-1)}
 
   machines = measured(on)

@@ -1,5 +1,6 @@
 """Evaluations: of any checkpoint, each recorded once, and beside training."""
 
+import json
 import threading
 from pathlib import Path
 
@@ -8,11 +9,11 @@ import pytest
 
 from jaxline_lite import modes
 from jaxline_lite.errors import BadInput
-from jaxline_lite.evaluate import EvalFolder, best_step, settings_of
+from jaxline_lite.eval_records import EvalFolder, best_step
 from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
-from jaxline_lite.run_folder import claim, locked
-from tests.jaxline_lite.dummy import Dummy, configured, left_by, train
+from jaxline_lite.run_folder import locked, record_config
+from tests.jaxline_lite.dummy import RULES, Dummy, configured, left_by, train
 
 
 @pytest.fixture
@@ -25,13 +26,13 @@ def trained(tmp_path):
 def evaluate(folder, *names, **fields):
   """What `--jaxline_mode eval*` does; the steps whose states were evaluated."""
   made = []
-  configs = modes.evaluated_configs(configured(folder, **fields))
+  configs = modes.evaluated_configs(configured(folder, **fields), RULES)
   make = lambda config: (
     made.append(Dummy(config, on_batch=lambda batch: batches.append(int(made[0].state['count']))))
     or made[-1]
   )
   batches = []
-  modes.evaluate(make, configs, names or ('eval',))
+  modes.evaluate(make, configs, RULES, names or ('eval',))
   return batches[::3]
 
 
@@ -41,9 +42,10 @@ def records(folder, mode='eval'):
 
 def record(config, step, value):
   """Puts a record on disk, as if `step` had been evaluated by this config."""
-  folder = EvalFolder(Path(config.checkpoint_dir), 'eval')
+  folder = EvalFolder(Path(config.checkpoint_dir), 'eval', config, RULES)
   folder.path.mkdir(exist_ok=True)
-  folder.write(step, settings_of(config), Evaluation({'score': value}, '', {}))
+  folder.write(step, Evaluation({'score': value}, '', {}))
+  folder.mark_drawn()
 
 
 def files(folder):
@@ -57,7 +59,7 @@ def files(folder):
 )
 def test_checkpoints_are_chosen(trained, which, steps):
   config = configured(trained, best_model_eval_metric='eval/score')
-  claim(trained, config)
+  record_config(trained, config, RULES)
   for step, score in ((20, 2.0), (40, 1.0), (60, 1.0)):
     record(config, step, score)
   assert evaluate(trained, 'eval_twice', eval_checkpoints=which) == steps
@@ -140,19 +142,20 @@ def test_arrays_are_those_of_the_state(trained):
 )
 def test_best_is_the_earliest_of_the_best(tmp_path, values, higher, best):
   config = configured(tmp_path)
-  claim(tmp_path, config)
+  record_config(tmp_path, config, RULES)
   for step, value in values.items():
     record(config, step, value)
-  assert best_step(tmp_path, 'eval/score', higher) == best
-  assert best_step(tmp_path, 'eval/other', higher) is None
-  assert best_step(tmp_path, '', higher) is None
+  config.best_model_eval_metric_higher_is_better = higher
+  for metric, expected in {'eval/score': best, 'eval/other': None, '': None}.items():
+    config.best_model_eval_metric = metric
+    assert best_step(tmp_path, config, RULES) == expected
 
 
 def test_a_best_metric_that_there_is_not_is_told(trained, capsys):
   evaluate(trained)
   assert 'best_model_eval_metric' not in capsys.readouterr().out
   config = configured(trained, best_model_eval_metric='eval/accuracy')
-  claim(trained, config)
+  record_config(trained, config, RULES)
   evaluate(trained, best_model_eval_metric='eval/accuracy')
   assert (
     "there is no 'accuracy', so no checkpoint will be the best; there are distance, score"
@@ -161,11 +164,47 @@ def test_a_best_metric_that_there_is_not_is_told(trained, capsys):
 
 
 def test_best_compares_like_with_like(tmp_path):
-  """Evaluations with other settings than the run's, on easier data perhaps, have no say."""
-  claim(tmp_path, configured(tmp_path))
+  """Evaluations with other settings than those asked for, on easier data perhaps, have no say."""
+  record_config(tmp_path, configured(tmp_path), RULES)
   for step, target, score in ((10, 50, 2.0), (20, 50, 3.0), (20, 10, 1.0)):
     record(configured(tmp_path, eval__target=target), step, score)
-  assert best_step(tmp_path, 'eval/score', False) == 10
+  for target, step in ((50, 10), (10, 20)):
+    config = configured(tmp_path, eval__target=target, best_model_eval_metric='eval/score')
+    assert best_step(tmp_path, config, RULES) == step
+
+
+def test_a_record_belongs_to_the_settings_that_its_mode_reads(tmp_path):
+  """One of an earlier version may have more of them, or fewer, and is found all the same."""
+  config = configured(tmp_path)
+  record_config(tmp_path, config, RULES)
+  folder = EvalFolder(tmp_path, 'eval', config, RULES)
+  folder.path.mkdir()
+  settings = {'seed': 0, 'target': 50, 'batch_size': 4, 'unread': 1}
+  (folder.path / 'metrics.jsonl').write_text(
+    json.dumps({'step': 10, 'settings': settings, 'score': 1.0}) + '\n'
+  )
+  assert folder.has(10)
+  record(config, 10, 2.0)
+  assert [line['score'] for line in records(tmp_path)] == [2.0]
+  assert not EvalFolder(tmp_path, 'eval', configured(tmp_path, eval__target=9), RULES).has(10)
+
+
+def test_numbers_are_on_disk_before_anything_is_drawn(trained, capsys):
+  """A picture that fails is one line, and an evaluation that was not drawn is made again."""
+
+  class Undrawable(Dummy):
+    def draw_evaluation(self, mode, folder, *_):
+      assert records(folder.parent)
+      raise RuntimeError('no such\nfont')
+
+  configs = modes.evaluated_configs(configured(trained), RULES)
+  modes.evaluate(Undrawable, configs, RULES, ('eval',))
+  said = 'eval at step 60 is recorded, but not drawn: RuntimeError: no such font\n'
+  assert said in capsys.readouterr().out
+  folder = EvalFolder(trained, 'eval', configs[0], RULES)
+  assert folder.has(60)
+  folder.write(60, Evaluation({'score': 1.0}, '', {}))
+  assert not folder.has(60)  # the process may have been killed while drawing
 
 
 def test_evaluation_goes_on_beside_training(tmp_path):

@@ -13,7 +13,7 @@ from jaxline_lite import modes
 from jaxline_lite.errors import BadInput, Stopped
 from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
-from tests.jaxline_lite.dummy import Dummy, configured, left_by, train
+from tests.jaxline_lite.dummy import RULES, Dummy, configured, left_by, train
 
 FOLLOWED = {
   'keep_checkpoints': 'every:10',
@@ -25,7 +25,7 @@ FOLLOWED = {
 
 def follow(folder, make=Dummy, **fields):
   config = configured(folder, **(FOLLOWED | fields), one_off_evaluate=False)
-  return modes.evaluate(make, modes.evaluated_configs(config), ('eval',))
+  return modes.evaluate(make, modes.evaluated_configs(config, RULES), RULES, ('eval',))
 
 
 def steps(folder: Path) -> list[int]:
@@ -120,7 +120,10 @@ def test_names_may_have_commas(tmp_path):
   for name in ('n=1,seed=0', 'n=1,seed=1'):
     train(configured(tmp_path / name, training_steps=20, final_eval=False))
     modes.evaluate(
-      Dummy, modes.evaluated_configs(configured(tmp_path / name, training_steps=20)), ('eval',)
+      Dummy,
+      modes.evaluated_configs(configured(tmp_path / name, training_steps=20), RULES),
+      RULES,
+      ('eval',),
     )
     assert steps(tmp_path / name) == [20]
   assert (
@@ -148,7 +151,9 @@ def compare(tmp_path, *names, **fields):
     tmp_path / 'none', restore_path=paths, eval__output_dir=str(tmp_path / 'compare'), **fields
   )
   Comparing.compared = []
-  return modes.evaluate(Comparing, modes.evaluated_configs(config), ('eval', 'eval_twice'))
+  return modes.evaluate(
+    Comparing, modes.evaluated_configs(config, RULES), RULES, ('eval', 'eval_twice')
+  )
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from jaxline_lite.files import read_lines
 from jaxline_lite.run_folder import read_config
 from jaxline_lite.signals import StopFlag
 from tests.jaxline_lite import dummy
+from tests.jaxline_lite.dummy import RULES
 
 FILE = dummy.__file__
 # ml_collections reads config files with it.
@@ -47,7 +48,7 @@ def test_command_trains_and_evaluates(tmp_path, command):
   )
   assert (status, err) == (0, [])
   assert not (tmp_path / 'run' / 'eval').exists()
-  config = read_config(tmp_path / 'run')
+  config = read_config(tmp_path / 'run', RULES)
   assert (config.training_steps, config.final_eval, config.eval.seed, config.model.rate) == (
     40,
     False,

@@ -1,5 +1,6 @@
 """One run and one process to a folder."""
 
+import json
 import os
 import signal
 import socket
@@ -9,9 +10,9 @@ import sys
 import pytest
 
 from jaxline_lite.errors import BadInput
-from jaxline_lite.run_folder import claim, flat, locked, plain, read_config, refuse_another
+from jaxline_lite.run_folder import flat, locked, plain, read_config, record_config, refuse_another
 from tests.jaxline_lite import dummy
-from tests.jaxline_lite.dummy import configured, left_by, train
+from tests.jaxline_lite.dummy import RULES, configured, left_by, train
 
 
 def test_second_trainer_is_refused(tmp_path):
@@ -126,9 +127,9 @@ def test_config_comes_back_as_it_was(tmp_path):
   config = configured(
     tmp_path, eval_modes=('eval', 'eval_twice'), model__rate=1e-7, random_seed=2**63
   )
-  claim(tmp_path, config)
-  assert read_config(tmp_path).to_dict() == config.to_dict()
-  refuse_another(tmp_path, config)
+  record_config(tmp_path, config, RULES)
+  assert read_config(tmp_path, RULES).to_dict() == config.to_dict()
+  refuse_another(tmp_path, config, RULES)
 
 
 def test_config_that_cannot_be_read(tmp_path):
@@ -139,7 +140,7 @@ def test_config_that_cannot_be_read(tmp_path):
 
 
 def test_new_and_lost_fields_differ(tmp_path):
-  claim(tmp_path, configured(tmp_path))
+  record_config(tmp_path, configured(tmp_path), RULES)
   other = configured(tmp_path)
   del other.model.dtype
   other.model.depth = 2
@@ -147,8 +148,20 @@ def test_new_and_lost_fields_differ(tmp_path):
     BadInput,
     match=r"model.depth \(None there, 2 here\), model.dtype \('float32' there, None here\)",
   ):
-    refuse_another(tmp_path, other)
-  refuse_another(tmp_path, other, frozenset({'model.depth', 'model.dtype'}))
+    refuse_another(tmp_path, other, RULES)
+
+
+def test_a_field_that_an_old_config_lacks_has_its_old_value(tmp_path):
+  """It makes the run no other, unless the config sets it otherwise."""
+  record_config(tmp_path, configured(tmp_path), RULES)
+  old = json.loads((tmp_path / 'config.json').read_text())
+  del old['model']['rate'], old['deterministic'], old['eval']['titles']
+  (tmp_path / 'config.json').write_text(json.dumps(old))
+  config = read_config(tmp_path, RULES)
+  assert (config.model.rate, config.deterministic, config.eval.titles) == (0.1, False, '')
+  refuse_another(tmp_path, configured(tmp_path), RULES)
+  with pytest.raises(BadInput, match=r'model.rate \(0.1 there, 0.5 here\)'):
+    refuse_another(tmp_path, configured(tmp_path, model__rate=0.5), RULES)
 
 
 def test_experiment_that_refuses_the_config_leaves_the_folder_free(tmp_path):
@@ -174,4 +187,4 @@ def test_results_keep_their_names_when_evaluation_settings_change(tmp_path):
   train(configured(tmp_path, eval__seed=7))
   assert (tmp_path / 'eval' / '60.npz').read_bytes() == arrays
   assert (tmp_path / 'eval' / '60_seed=7.npz').exists()
-  assert read_config(tmp_path).eval.seed == 0
+  assert read_config(tmp_path, RULES).eval.seed == 0

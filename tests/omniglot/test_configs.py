@@ -13,10 +13,12 @@ import pytest
 from configs import omniglot
 from icljax import build, checks
 from icljax.experiment import Experiment
+from icljax.omniglot.derived import class_count
 from icljax.omniglot.drawings import Drawings, Features, Symbols
-from icljax.omniglot.modes import scores as sequences
-from icljax.omniglot.subject import item, outputs
+from icljax.omniglot.from_config import item, output_count
+from icljax.paired import Indices
 from icljax.parameters import named
+from icljax.subjects import subject_of
 from jaxline_lite.base_config import SIZES, check_base_config
 from jaxline_lite.devices import many_steps
 from jaxline_lite.errors import BadInput
@@ -28,7 +30,7 @@ RESNET = 22_176  # parameters of the embedder at width 64
 
 def parameters(config) -> int:
   """Embedder, labels, blocks, the last norm, and the head."""
-  width, labels = config.model.width, outputs(config)
+  width, labels = config.model.width, output_count(config)
   if config.model.embedder == 'linear':
     embedder = (int(np.prod(item(config).shape)) + 1) * width
   else:
@@ -64,26 +66,29 @@ def test_a_preset_has_its_size_and_makes_a_step_and_its_evaluations(preset, size
   check_base_config(config)
   checks.check(config)
   assert set(config.eval_modes) <= set(checks.eval_modes(config))
-  state = jax.eval_shape(lambda: build.init(config))
+  state = jax.eval_shape(lambda: build.init_state(config))
   count = sum(leaf.size for leaf in named(state.params).values())
   assert count == parameters(config)
   assert re.search(rf'{preset} +{size} .*{count:,}', omniglot.__doc__ or '')
   data = stand_in(config)
-  settings = jax.eval_shape(lambda: build.settings(config))
-  after, _ = jax.eval_shape(
-    build.train_step(config), settings.replace(data=data), state, jnp.int32(0)
-  )
-  assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
-    lambda leaf: (leaf.shape, leaf.dtype), state
-  )
-  for mode in config.eval_modes:
-    task = build.eval_task(config, mode)
-    score = sequences.attention_scores if mode == 'eval_induction' else sequences.model_scores
-    measure = lambda data, params, model_state: score(
-      build.predictor(config, params, model_state, data), task, jnp.uint32(0), jnp.arange(10)
-    )
-    found = jax.eval_shape(measure, data, state.params, state.model_state)
-    assert {values.shape[0] for values in found.values()} == {10}
+  settings = jax.eval_shape(lambda: build.make_settings(config))
+  after, _ = jax.eval_shape(build.train_step(config), data, settings, state, jnp.int32(0))
+  assert jax.tree.map(shape_of, after) == jax.tree.map(shape_of, state)
+  indices = Indices(jnp.uint32(0), jnp.arange(10))
+  for name in config.eval_modes:
+    mode = subject_of(config).modes(config)[name]
+    task = mode.task(config)
+
+    def score(data, state, mode=mode, task=task):
+      model = build.make_predictor(config, state.params, state.model_state)
+      return mode.score(task, model, data, indices)
+
+    scores = jax.eval_shape(score, data, state)
+    assert {values.shape[0] for values in scores.values()} == {10}
+
+
+def shape_of(leaf):
+  return leaf.shape, leaf.dtype
 
 
 LEARNING = {
@@ -106,11 +111,11 @@ def test_100_steps_bring_the_loss_below_guessing(what, tmp_path, monkeypatch):
   np.savez(tmp_path / 'features.npz', features=np.random.default_rng(0).normal(size=(24, 20, 12)))
   config = tiny(training_steps=100, optimizer__learning_rate=1e-2, **LEARNING[what])
   checks.check(config)
-  settings = build.settings(config).replace(data=build.data(config))
+  settings, data = build.make_settings(config), subject_of(config).data(config)
   run = jax.jit(many_steps(build.train_step(config), 100))
-  _, metrics = run(settings, build.init(config), jnp.int32(0), jnp.int32(100))
-  assert metrics['loss'][0] > np.log(outputs(config)) - 0.5
-  assert metrics['loss'][-20:].mean() < np.log(outputs(config)) - 0.2
+  _, metrics = run(data, settings, build.init_state(config), jnp.int32(0), jnp.int32(100))
+  assert metrics['loss'][0] > np.log(output_count(config)) - 0.5
+  assert metrics['loss'][-20:].mean() < np.log(output_count(config)) - 0.2
 
 
 @pytest.mark.parametrize(
@@ -131,10 +136,10 @@ def test_classes_are_what_exemplars_and_augmentation_make_of_them(
   }
   config = tiny(data__generator_config__preserve_ordering_every_n=8, **fields)
   checks.check(config)
-  task, data = build.task(config), build.data(config)
+  task, data = subject_of(config).task(config), subject_of(config).data(config)
   assert task.drawings == drawings
   assert data.packed.shape[:2] == ((24, drawings) if exemplars != 'separated' else (480, 1))
-  assert checks.omniglot.classes(config) == classes
+  assert class_count(config) == classes
   if augmented:  # a character's variants are all trained on or all held out
     characters = np.asarray(task.pool.ids) // 8
     assert not set(characters[:16]) & set(characters[16:])
@@ -183,7 +188,7 @@ def test_a_file_of_features_that_is_none_is_refused(tmp_path):
       np.savez(tmp_path / f'{name}.npz', features=save)
     config = tiny(data__example_type='features', data__features=str(tmp_path / f'{name}.npz'))
     with pytest.raises(ValueError, match=r'data\.features is'):
-      build.data(config)
+      subject_of(config).data(config)
 
 
 def test_a_damaged_file_of_features_and_one_of_too_few_classes_end_in_one_line(tmp_path):
@@ -215,6 +220,9 @@ def test_evaluations_of_held_out_labels_are_those_that_have_some():
   }
   trained, held_out = (
     set(map(tuple, np.asarray(task.label_sets).tolist()))
-    for task in (build.task(config), build.eval_task(config, 'eval_fewshot_rare'))
+    for task in (
+      subject_of(config).task(config),
+      subject_of(config).modes(config)['eval_fewshot_rare'].task(config),
+    )
   )
   assert (len(trained), len(held_out), trained & held_out) == (8, 2, set())

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from icljax.omniglot.labels import allowed_labels, owned_labels
 from tests.omniglot.test_sequences import (
   COMMON,
   COUNT,
@@ -101,9 +102,9 @@ def test_labels_are_allowed_kind_by_kind_where_only_some_are_fixed():
   ):
     task = sequences(kind, labelings=labelings)
     episodes, _ = draw(kind, labelings=labelings)
-    allowed = np.flatnonzero(task.allowed(jnp.zeros(8), 12))
+    allowed = np.flatnonzero(allowed_labels(task, jnp.zeros(8), 12))
     assert set(np.unique(episodes.y[:, -1])) == set(allowed)
-    assert set(task.owned(12)) == {
+    assert set(owned_labels(task, 12)) == {
       name for name, labeling in zip(('rare', 'common'), labelings) if labeling != 'unfixed'
     }
 
@@ -121,9 +122,8 @@ def test_labels_are_allowed_kind_by_kind_where_only_some_are_fixed():
 )
 def test_labels_that_are_allowed(kind, expected):
   """With three labels for each rare class."""
-  allowed = np.asarray(
-    sequences(kind, labels=3).allowed(jnp.array([4.0, 9.0, 4.0]), 3 * RARE + COMMON + 2)
-  )
+  task, context = sequences(kind, labels=3), jnp.array([4.0, 9.0, 4.0])
+  allowed = np.asarray(allowed_labels(task, context, 3 * RARE + COMMON + 2))
   assert np.flatnonzero(allowed).tolist() == list(expected)
 
 

@@ -12,11 +12,11 @@ from icljax import build
 from icljax.base import Episode, draw_batch, stream
 from icljax.models.resnet import ResNet
 from icljax.models.transformer import Transformer
+from icljax.omniglot.from_config import output_count
 from icljax.omniglot.model import LabelledItems, LabelPredictor
-from icljax.omniglot.subject import outputs
-from icljax.omniglot.trained import Items
+from icljax.subjects import subject_of
 from icljax.training import optimizers, schedules
-from icljax.training.optimizers import clipped
+from icljax.training.optimizers import make_clipped
 from icljax.training.step import TrainState, make_train_step
 from jaxline_lite import devices
 from tests.omniglots import tiny
@@ -30,16 +30,16 @@ def predictor(sequence='transformer', embedder='linear', scale=3.0):
   items, not handles.
   """
   config = tiny(model__sequence=sequence, model__embedder=embedder)
-  state = build.init(config)
+  state = build.init_state(config)
   params = jax.tree.map(lambda leaf: leaf * scale, state.params)
-  return build.predictor(config, params, state.model_state, Items())
+  return build.make_predictor(config, params, state.model_state)
 
 
 @pytest.fixture
 def sequences(key):
   """Random items and labels."""
   items = jax.random.normal(key, (3, 9, 14, 14))
-  return items, jax.random.randint(key, (3, 9), 0, outputs(tiny())).astype(jnp.float32)
+  return items, jax.random.randint(key, (3, 9), 0, output_count(tiny())).astype(jnp.float32)
 
 
 logits = jax.jit(lambda model, items, labels: model._logits(items, labels))
@@ -49,7 +49,7 @@ logits = jax.jit(lambda model, items, labels: model._logits(items, labels))
 def test_a_prediction_depends_on_its_item_and_what_stands_before(sequence, sequences):
   model, (items, labels), k = predictor(sequence), sequences, 4
   before = logits(model, items, labels)
-  chex.assert_shape(before, (3, 9, outputs(tiny())))
+  chex.assert_shape(before, (3, 9, output_count(tiny())))
   later = logits(model, items.at[:, k + 1 :].add(1.0), (labels.at[:, k:].add(1.0)) % 24)
   np.testing.assert_allclose(before[:, : k + 1], later[:, : k + 1], atol=1e-4)
   for changed in (
@@ -78,8 +78,8 @@ def test_only_the_query_is_scored_where_only_it_counts(sequences):
   model, (items, labels) = predictor(), sequences
   episodes = Episode(x=items, y=labels, weight=jnp.ones(labels.shape), task=None)
   scores = jax.jit(lambda model: model.training_scores(episodes, None)[0])
-  every = scores(model.replace(task=model.task.replace(interim=jnp.float32(0))))
-  only = scores(model.replace(task=model.task.replace(interim=None)))
+  every = scores(model.replace(scores_query=False))
+  only = scores(model.replace(scores_query=True))
   np.testing.assert_allclose(only[:, -1], every[:, -1], rtol=1e-4)
   assert (only[:, :-1] == 0).all()
   assert (every[:, :-1] != 0).all()
@@ -112,11 +112,11 @@ def small():
     ResNet((4, 8), blocks=1, strides=(1, 2), stem=4),
     Transformer(1, 2, 17, 'rotary'),
     8,
-    outputs(config),
+    output_count(config),
     label_scale=1.0,
   )
-  optimizer = clipped(optimizers.adam, schedules.constant)
-  settings = build.settings(config).replace(data=build.data(config))
+  optimizer = make_clipped(optimizers.adam, schedules.constant)
+  settings, data = build.make_settings(config), subject_of(config).data(config)
 
   @jax.jit
   def start():
@@ -124,23 +124,21 @@ def small():
     params = variables.pop('params')
     return TrainState(params, optimizer(settings.optimizer).init(params), model_state=variables)
 
-  predict = lambda params, state, numbers: LabelPredictor(
-    params, state, numbers.task, numbers.data, network
-  )
-  return make_train_step(predict, optimizer, 16), settings, start()
+  predict = lambda task, params, state: LabelPredictor(params, state, network, scores_query=True)
+  return make_train_step(predict, optimizer, 16), data, settings, start()
 
 
 @functools.cache
 def program(count: int):
   """The steps on so many devices, and those devices."""
   machines = devices.Devices(jax.devices()[:count])
-  return machines.pmap_steps(functools.partial(small()[0], axis=devices.AXIS), 3), machines
+  return machines.pmap_steps(small()[0], 3), machines
 
 
 def trained_on(count: int, steps: int = 3):
   """The state and losses after some steps on so many devices."""
-  (run, machines), (_, settings, state) = program(count), small()
-  after, metrics = run(machines.replicate(settings), machines.replicate(state), 0, steps)
+  (run, machines), (_, *arguments) = program(count), small()
+  after, metrics = run(*map(machines.replicate, arguments), 0, steps)
   return devices.unreplicate(after), metrics['loss']
 
 
@@ -156,8 +154,8 @@ def test_batch_norm_has_the_statistics_of_all_devices(count):
 
 def test_batch_norm_keeps_running_averages():
   """After one step, of the stem: .9 of what they began as and .1 of the batch's mean and variance."""
-  (_, settings, state), (after, _) = small(), trained_on(1, steps=1)
-  images = jax.jit(first_images)(settings)
+  (_, data, settings, state), (after, _) = small(), trained_on(1, steps=1)
+  images = jax.jit(first_images)(data, settings)
   convolved = jax.lax.conv_general_dilated(
     images[..., None],
     state.params['embedder']['stem']['kernel'],
@@ -170,7 +168,7 @@ def test_batch_norm_keeps_running_averages():
   np.testing.assert_allclose(norms['var'], 0.9 + 0.1 * convolved.var((0, 1, 2)), atol=1e-4)
 
 
-def first_images(settings):
+def first_images(data, settings):
   """The drawings of the first step's batch."""
   episodes = draw_batch(settings.task, stream(settings.seed, 'train'), 0, jnp.arange(16))
-  return settings.task.render(settings.data, episodes.x).reshape(-1, 14, 14)
+  return settings.task.render(data, episodes.x).reshape(-1, 14, 14)

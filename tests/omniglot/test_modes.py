@@ -11,26 +11,26 @@ import pytest
 
 from icljax.likelihoods import Categorical
 from icljax.omniglot.copier import copied
-from icljax.omniglot.modes import scores as sequences
-from icljax.paired import episodes
+from icljax.omniglot.modes import answers, heads
+from icljax.paired import Indices, draw_episodes
 from tests.omniglot.test_sequences import COMMON, HOLDOUT, RARE
 from tests.omniglot.test_sequences import sequences as task_of
 
 COUNT, OUTPUTS = 4_000, 15
 
 
-scored = jax.jit(sequences.scores)
+scored = jax.jit(answers.score_answers)
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def draw(task, count):
-  return episodes(task, jnp.uint32(0), jnp.arange(count))
+  return draw_episodes(task, Indices(jnp.uint32(0), jnp.arange(count)))
 
 
 @jax.jit
 def by_copier(task):
   drawn = draw(task, COUNT)
-  return sequences.scores(
+  return answers.score_answers(
     Categorical(jax.vmap(lambda episode: copied(episode, OUTPUTS))(drawn)), drawn, task
   )
 
@@ -113,8 +113,6 @@ class Handmade:
   block 1 one of induction.
   """
 
-  data = type('Handles', (), {'look_up': staticmethod(lambda x: x)})()
-
   def __init__(self, positions):
     self.positions = positions
 
@@ -137,11 +135,9 @@ class Handmade:
 
 
 def test_handmade_heads_have_strength_1():
-  task, seed, indices = task_of('fewshot_holdout'), jnp.uint32(0), jnp.arange(40)
-  drawn = episodes(task, seed, indices)
-  found = sequences.attention_scores(
-    Handmade(np.asarray(drawn.task.positions)), task, seed, indices
-  )
+  task, indices = task_of('fewshot_holdout'), Indices(jnp.uint32(0), jnp.arange(40))
+  drawn = draw_episodes(task, indices)
+  found = heads.score_attention(task, Handmade(np.asarray(drawn.task.positions)), None, indices)
   assert set(found) == {'previous/0', 'induction/0', 'previous/1', 'induction/1'}
   np.testing.assert_allclose(found['previous/0'][:, 0], 1, rtol=1e-6)
   np.testing.assert_allclose(found['induction/1'][:, 0], 1, rtol=1e-6)
@@ -152,7 +148,7 @@ def test_handmade_heads_have_strength_1():
 
 def test_tables_have_every_number_with_its_error():
   measured = {name: np.asarray(values) for name, values in by_copier(task_of('bursty')).items()}
-  metrics, table = sequences.summarize(
+  metrics, table = answers.summarize(
     measured
     | {
       'copier/correct_open': measured['correct_open'],
@@ -165,6 +161,6 @@ def test_tables_have_every_number_with_its_error():
   )
   assert 'copier of the context' in table
   attention = {'previous/0': np.random.default_rng(0).uniform(size=(30, 2))}
-  metrics, table = sequences.summarize_attention(attention)
+  metrics, table = heads.summarize(attention)
   assert metrics['previous/0/1'] == pytest.approx(attention['previous/0'][:, 1].mean())
   assert 'previous, block 0' in table

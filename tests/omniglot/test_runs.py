@@ -7,13 +7,14 @@ import pytest
 from matplotlib import image
 
 import icljax
-from icljax import build
+from icljax import build, checks
 from icljax.experiment import Experiment
-from icljax.predict.trained import QUERIES
+from icljax.predict import QUERIES
+from icljax.subjects import subject_of
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
 from jaxline_lite.files import read_lines
-from jaxline_lite.run_folder import claim
+from jaxline_lite.run_folder import record_config
 from tests.omniglots import tiny
 
 MODES = ('eval_fewshot_holdout', 'eval_no_support_zipfian', 'eval_induction')
@@ -73,7 +74,7 @@ def test_models_are_compared(run, tmp_path, capsys):
 def test_a_trained_model_labels_drawings(run):
   model = icljax.load(run)
   config = tiny(model__positions='sinusoidal')
-  data, task = build.data(config), build.task(config)
+  data, task = subject_of(config).data(config), subject_of(config).task(config)
   episodes = jax.vmap(task.sample)(jax.random.split(jax.random.key(0), 3))
   images = np.asarray(data.look_up(episodes.x))
   labels = np.asarray(episodes.y)
@@ -104,9 +105,9 @@ def test_a_trained_model_labels_drawings(run):
 
 def test_a_run_starts_from_another_with_its_batch_norm(tmp_path):
   config = tiny(tmp_path, model__embedder='resnet', data__side=8)
-  state = build.init(config)
+  state = build.init_state(config)
   state = state.replace(model_state=jax.tree.map(lambda leaf: leaf + 0.5, state.model_state))
-  claim(tmp_path, config)
+  record_config(tmp_path, config, checks)
   Checkpoints(tmp_path / 'checkpoints', print).save(1, state, {})
   other = tiny(
     tmp_path / 'two', model__embedder='resnet', data__side=8, init_from=str(tmp_path), random_seed=1

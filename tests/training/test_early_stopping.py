@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icljax import build
+from icljax import build, checks
 from icljax.experiment import Experiment
-from icljax.training.early_stopping import Rule, start, watch
+from icljax.training.early_stopping import Rule, init_stop_state, update_stop_state
 from jaxline_lite import modes
 from jaxline_lite.files import read_lines
 from tests.configs import tiny
@@ -18,10 +18,14 @@ def stop_after(losses, **rule) -> int | None:
   rule = {'patience': 4, 'min_delta': 0.0, 'window': 2, 'earliest': 0} | rule
   rule = Rule(**{name: jnp.asarray(value) for name, value in rule.items()})
   losses = jnp.asarray(losses, jnp.float32)
-  seen = lambda carry, each: (lambda after: (after, after.stopped))(
-    watch(rule, carry, each[1], each[0])
-  )
-  stopped = np.asarray(jax.lax.scan(seen, start(), (jnp.arange(len(losses)), losses))[1])
+
+  def update(before, step):
+    t, loss = step
+    after = update_stop_state(rule, before, loss, t)
+    return after, after.stopped
+
+  steps = jnp.arange(len(losses)), losses
+  stopped = np.asarray(jax.lax.scan(update, init_stop_state(), steps)[1])
   return int(stopped.argmax()) + 1 if stopped.any() else None
 
 
@@ -81,7 +85,9 @@ def test_what_was_before_the_full_size_does_not_count():
   ],
 )
 def test_the_earliest_step_is_that_of_the_peak_and_the_full_size(fields, earliest):
-  assert int(build.settings(tiny(early_stopping__patience=5, **fields)).stop.earliest) == earliest
+  assert (
+    int(build.make_settings(tiny(early_stopping__patience=5, **fields)).stop.earliest) == earliest
+  )
 
 
 @pytest.fixture(scope='module')
@@ -97,10 +103,10 @@ def stubborn():
 
   def run(folder, **fields):
     config.checkpoint_dir = str(folder)
-    machine.state = build.init(config)
+    machine.state = build.init_state(config)
     changed = config.copy_and_resolve_references()
     changed.update(fields)
-    modes.train(lambda _: machine, changed)
+    modes.train(lambda _: machine, changed, checks)
     return machine.state
 
   return run

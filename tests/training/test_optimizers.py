@@ -9,7 +9,7 @@ import pytest
 from icljax import build
 from icljax.base import READ_OUT
 from icljax.parameters import named
-from icljax.training.optimizers import OPTIMIZERS, READ_OUT_PACE, clipped, decayed
+from icljax.training.optimizers import OPTIMIZERS, READ_OUT_PACE, decayed, make_clipped
 from icljax.training.schedules import SCHEDULES, constant
 from tests.configs import tiny
 
@@ -56,12 +56,12 @@ def test_without_warmup_a_schedule_starts_at_its_peak():
 
 def test_adamw_decays_the_kernels_of_blocks_and_nothing_else():
   shapes = jax.eval_shape(
-    lambda: build.init(tiny(task__families='poisson,neg_binomial', model__layers=2))
+    lambda: build.init_state(tiny(task__families='poisson,neg_binomial', model__layers=2))
   ).params
   params = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), shapes)
   expected = {f'sequence/block_{block}/{kernel}/kernel' for block in (0, 1) for kernel in KERNELS}
   assert {name for name, decays in named(decayed(params)).items() if decays} == expected
-  optimizer = clipped(OPTIMIZERS['adamw'], constant)(NUMBERS)
+  optimizer = make_clipped(OPTIMIZERS['adamw'], constant)(NUMBERS)
   still = jax.tree.map(jnp.zeros_like, params)
   updates, _ = jax.jit(lambda params: optimizer.update(still, optimizer.init(params), params))(
     params
@@ -73,7 +73,9 @@ def test_adamw_decays_the_kernels_of_blocks_and_nothing_else():
 
 
 def test_sgd_has_momentum():
-  optimizer = clipped(OPTIMIZERS['sgd'], constant)(NUMBERS | {'clip_norm': jnp.float32(jnp.inf)})
+  optimizer = make_clipped(OPTIMIZERS['sgd'], constant)(
+    NUMBERS | {'clip_norm': jnp.float32(jnp.inf)}
+  )
   params, gradient = {'a': jnp.zeros(2)}, {'a': jnp.array([1.0, -2.0])}
   state, moves = optimizer.init(params), []
   for _ in range(2):
@@ -85,7 +87,7 @@ def test_sgd_has_momentum():
 @pytest.mark.parametrize('name', OPTIMIZERS)
 def test_gradients_are_clipped_first_and_the_read_out_has_no_part_in_it(name):
   """What the model's parameters do is the same whatever the read-out's gradient is."""
-  optimizer = clipped(OPTIMIZERS[name], constant)(NUMBERS)
+  optimizer = make_clipped(OPTIMIZERS[name], constant)(NUMBERS)
   params = {'a': jnp.zeros(3), READ_OUT: jnp.zeros(1)}
 
   def update(read_out, scale=1.0):

@@ -13,8 +13,9 @@ from jax.sharding import Mesh, PartitionSpec
 from icljax import build
 from icljax.base import Predictor, draw_batch, stream
 from icljax.likelihoods import Gaussian
+from icljax.subjects import subject_of
 from icljax.training import optimizers, schedules
-from icljax.training.optimizers import clipped
+from icljax.training.optimizers import make_clipped
 from icljax.training.step import TrainState, make_train_step
 from jaxline_lite import devices
 from tests.configs import tiny
@@ -25,22 +26,20 @@ from tests.glms import draw_at
 def program(on: int):
   """The tiny run's steps on so many devices, and those devices."""
   machines = devices.Devices(jax.devices()[:on])
-  return machines.pmap_steps(
-    functools.partial(build.train_step(tiny(training_steps=50)), axis=devices.AXIS), 50
-  ), machines
+  return machines.pmap_steps(build.train_step(tiny(training_steps=50)), 50), machines
 
 
 def run(config, on: int, pieces: list[int]):
   """The state and losses after pieces of so many steps on so many devices."""
   steps, machines = program(on)
   settings, state, first, losses = (
-    machines.replicate(build.settings(config)),
-    machines.replicate(build.init(config)),
+    machines.replicate(build.make_settings(config)),
+    machines.replicate(build.init_state(config)),
     0,
     [],
   )
   for count in pieces:
-    state, metrics = steps(settings, state, first, count)
+    state, metrics = steps(None, settings, state, first, count)
     first += count
     losses.append(metrics['loss'])
   return devices.unreplicate(state), np.concatenate(losses)
@@ -70,11 +69,11 @@ def test_devices_agree(config, alone, count):
   """
   state, losses = run(config, count, [50])
   np.testing.assert_allclose(losses, alone[1], atol=1e-5)
-  episodes = draw_at(build.task(config), jnp.arange(512))
+  episodes = draw_at(subject_of(config).task(config), jnp.arange(512))
 
   @jax.jit
   def predict(params):
-    predicted = build.predictor(config, params).along(episodes)
+    predicted = build.make_predictor(config, params).along(episodes)
     # densities: float32 does not have 1e-5 of -20 nats.
     return predicted.mean(), jnp.exp(predicted.log_prob(episodes.y))
 
@@ -104,7 +103,7 @@ def test_devices_see_the_same_episodes_to_the_bit(config):
       in_axes=(0, None, None),
       devices=jax.devices()[:count],
     )
-    drawn = shares(jnp.arange(count), build.task(config), jnp.int32(3))
+    drawn = shares(jnp.arange(count), subject_of(config).task(config), jnp.int32(3))
     batches.append(jax.tree.map(lambda leaf: np.asarray(leaf).reshape(16, *leaf.shape[2:]), drawn))
   chex.assert_trees_all_equal(*batches)
   assert len(np.unique(batches[0].y)) > 90
@@ -122,19 +121,19 @@ class Line(Predictor, struct.PyTreeNode):
 @pytest.fixture
 def line(config):
   """The step, settings and first state of training a line."""
-  settings = build.settings(config)
-  optimizer = clipped(optimizers.adam, schedules.constant)
+  settings = build.make_settings(config)
+  optimizer = make_clipped(optimizers.adam, schedules.constant)
   state = TrainState(jnp.zeros(2), optimizer(settings.optimizer).init(jnp.zeros(2)))
-  return make_train_step(lambda params, *_: Line(params), optimizer, 16), settings, state
+  return make_train_step(lambda task, params, _: Line(params), optimizer, 16), settings, state
 
 
 def test_pmap_is_jit_of_shard_map(line):
   """The same program under the two ways to say it gives the same bits: the way out when pmap goes."""
   step, settings, state = line
-  step = functools.partial(step, axis=devices.AXIS)
+  on_axis = functools.partial(step, axis=devices.AXIS)
   mesh = Mesh(np.array(jax.devices()), (devices.AXIS,))
-  body = lambda settings, state: devices.many_steps(step, 10)(
-    settings, state, jnp.int32(0), jnp.int32(10)
+  body = lambda settings, state: devices.many_steps(on_axis, 10)(
+    None, settings, state, jnp.int32(0), jnp.int32(10)
   )
   sharded = jax.jit(
     jax.shard_map(
@@ -144,7 +143,7 @@ def test_pmap_is_jit_of_shard_map(line):
   expected, metrics = sharded(settings, state)
   machines = devices.Devices()
   ours, ours_metrics = machines.pmap_steps(step, 10)(
-    machines.replicate(settings), machines.replicate(state), 0, 10
+    None, machines.replicate(settings), machines.replicate(state), 0, 10
   )
   chex.assert_trees_all_equal(devices.unreplicate(ours), jax.device_get(expected))
   np.testing.assert_array_equal(ours_metrics['loss'], metrics['loss'])
@@ -155,10 +154,10 @@ def test_gradients_are_those_of_the_whole_batch(line):
   so no devices at all).
   """
   step, settings, state = line
-  single, _ = jax.jit(step)(settings, state, jnp.int32(0))
+  single, _ = jax.jit(step)(None, settings, state, jnp.int32(0))
   with chex.fake_pmap():
     together = jax.jit(
-      jax.pmap(lambda _: step(settings, state, jnp.int32(0), axis='i'), axis_name='i')
+      jax.pmap(lambda _: step(None, settings, state, jnp.int32(0), axis='i'), axis_name='i')
     )(jnp.arange(4))
   chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[2], together[0]), single, rtol=1e-5)
 
@@ -174,7 +173,7 @@ def test_one_trace_serves_any_settings(line):
       task__scale=0.3 + seed,
       optimizer__learning_rate=0.1 * (1 + seed),
     )
-    step(build.settings(other), state, jnp.int32(seed))
+    step(None, build.make_settings(other), state, jnp.int32(seed))
 
 
 def test_training_learns(alone):

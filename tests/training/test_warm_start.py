@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icljax import build
+from icljax import build, checks
 from icljax.experiment import Experiment
 from icljax.parameters import named
+from icljax.subjects import subject_of
 from jaxline_lite import modes
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
-from jaxline_lite.run_folder import claim, read_config
+from jaxline_lite.run_folder import read_config, record_config
 from tests.configs import tiny
 from tests.glms import draw_at
 
@@ -37,7 +38,7 @@ def poisson_of(tmp_path_factory):
       final_eval=False,
       **LEARNING,
     )
-    return modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
+    return modes.train(lambda config: Experiment(config, jax.devices()[:1]), config, checks)
 
   return run
 
@@ -49,10 +50,10 @@ def poisson(poisson_of):
 
 def scores(config, params):
   """Of the config's model, on poisson episodes."""
-  task = build.eval_task(config, 'eval_poisson')
+  task = subject_of(config).modes(config)['eval_poisson'].task(config)
   task = task.replace(families=task.families[:1], only=None)  # poisson is the first
   episodes = draw_at(task, jnp.arange(256))
-  return np.asarray(jax.jit(build.predictor(config, params).score)(episodes))
+  return np.asarray(jax.jit(build.make_predictor(config, params).score)(episodes))
 
 
 @pytest.mark.parametrize('head', ['mixture', 'eta'])
@@ -67,7 +68,7 @@ def test_a_joint_model_starts_at_the_poisson_runs_loss(poisson_of, head, tmp_pat
   source = tiny(run, task__families='poisson', model__head=head, **LEARNING)
   trained = (
     Checkpoints(run / 'checkpoints', print)
-    .read_any([200], jax.eval_shape(lambda: build.init(source)))[1]
+    .read_any([200], jax.eval_shape(lambda: build.init_state(source)))[1]
     .params
   )
   theirs, ours = scores(source, trained), scores(config, machine.state.params)
@@ -94,9 +95,9 @@ def test_a_resumed_run_does_not_start_again(poisson, tmp_path):
   make = lambda config: Counting(config, jax.devices()[:1])
   config.optimizer.schedule = 'constant'
   config.training_steps = 10
-  modes.train(make, config)
+  modes.train(make, config, checks)
   config.training_steps = 20
-  modes.train(make, config, resumable=frozenset({'training_steps'}))
+  modes.train(make, config, checks)
   assert begun == [1]
 
 
@@ -107,7 +108,7 @@ def test_a_source_of_another_size_is_refused_and_the_folder_stays_free(poisson, 
   with pytest.raises(
     BadInput, match=r'init_from is .*: its .* \[.*\] is \[.*\] here; set the same sizes'
   ):
-    modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
+    modes.train(lambda config: Experiment(config, jax.devices()[:1]), config, checks)
   assert {path.name for path in tmp_path.iterdir()} <= {'.lock'}
 
 
@@ -118,13 +119,13 @@ def test_a_run_records_the_checkpoint_that_it_started_from(poisson, tmp_path):
   )
   config.final_eval, config.optimizer.schedule = False, 'constant'
   make = lambda config: Experiment(config, jax.devices()[:1])
-  modes.train(make, config)
-  assert read_config(tmp_path / 'joint').init_from == str(poisson / 'checkpoints' / '200')
+  modes.train(make, config, checks)
+  assert read_config(tmp_path / 'joint', checks).init_from == str(poisson / 'checkpoints' / '200')
   assert config.init_from == str(poisson)
-  modes.train(make, config)
+  modes.train(make, config, checks)
   config.init_from = str(tmp_path / 'other')
   with pytest.raises(BadInput, match='another run is there, which differs in init_from'):
-    modes.train(make, config)
+    modes.train(make, config, checks)
 
 
 @pytest.mark.parametrize(
@@ -142,8 +143,8 @@ def test_a_source_whose_parameters_mean_something_else_is_refused(poisson, tmp_p
 def test_a_read_out_of_other_families_starts_fresh(tmp_path):
   source = tiny(tmp_path / 'joint', task__families='poisson,neg_binomial')
   (tmp_path / 'joint').mkdir()
-  claim(tmp_path / 'joint', source)
-  Checkpoints(tmp_path / 'joint' / 'checkpoints', print).save(1, build.init(source), {})
+  record_config(tmp_path / 'joint', source, checks)
+  Checkpoints(tmp_path / 'joint' / 'checkpoints', print).save(1, build.init_state(source), {})
   params = {}
   for families in ('poisson,neg_binomial', 'neg_binomial,poisson', 'poisson,neg_binomial,linear'):
     config = tiny(
@@ -164,14 +165,14 @@ def test_a_read_out_of_other_families_starts_fresh(tmp_path):
 def test_a_source_that_is_not_there_is_refused(tmp_path):
   config = tiny(tmp_path / 'run', init_from=str(tmp_path / 'nowhere'))
   with pytest.raises(BadInput, match='nowhere: no run is there'):
-    modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
+    modes.train(lambda config: Experiment(config, jax.devices()[:1]), config, checks)
 
 
 def test_a_source_with_more_families_is_refused(tmp_path):
   source = tiny(tmp_path / 'joint', task__families='poisson,neg_binomial')
   (tmp_path / 'joint').mkdir()
-  claim(tmp_path / 'joint', source)
-  Checkpoints(tmp_path / 'joint' / 'checkpoints', print).save(1, build.init(source), {})
+  record_config(tmp_path / 'joint', source, checks)
+  Checkpoints(tmp_path / 'joint' / 'checkpoints', print).save(1, build.init_state(source), {})
   config = tiny(tmp_path / 'poisson', task__families='poisson', init_from=str(tmp_path / 'joint'))
   with pytest.raises(BadInput, match='does not occur here'):
-    modes.train(lambda config: Experiment(config, jax.devices()[:1]), config)
+    modes.train(lambda config: Experiment(config, jax.devices()[:1]), config, checks)

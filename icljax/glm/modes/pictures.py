@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from icljax.figures import banded, figure, framed, legend, save, shades, whole
+from icljax.figures import banded, figure, framed, legend, loss_curve, save, shades, whole
 from icljax.glm.modes.families import hits, reliability
 from icljax.paired import mean_and_error
 
@@ -47,24 +47,16 @@ def curves(path: Path, nats: dict[str, np.ndarray], title: str) -> None:
   save(drawing, path)
 
 
-def training(
-  path: Path, steps: np.ndarray, loss: np.ndarray, evaluated: pd.DataFrame, title: str
-) -> None:
-  """The loss of the logged steps `[n]`, its running mean over a tenth of them, and what evaluations
-  found.
+def training(path: Path, logged: pd.DataFrame, evaluated: pd.DataFrame, title: str) -> None:
+  """The loss of the logged steps, its running mean, and what evaluations measured.
 
   Args:
+    logged: a row per logged step.
     evaluated: a row per evaluation, with `step`, `nats` of the model and `nats_<reference>` of
       every reference.
   """
   drawing, axes = figure(title, ('step', 'nats per target'))
-  axes.plot(steps, loss, color='C3', alpha=0.3, label='training loss')
-  window = max(1, len(loss) // 10)
-  smooth = np.convolve(loss, np.ones(window) / window, mode='valid')
-  if window > 1:
-    axes.plot(
-      steps[window - 1 :], smooth, color='C3', label=f'mean of the last {window} logged steps'
-    )
+  loss_curve(axes, logged)
   if len(evaluated):
     axes.errorbar(
       evaluated.step,
@@ -76,10 +68,8 @@ def training(
       label='evaluated, ± 2 s.e.',
     )
     _reference_lines(axes, evaluated)
-  framed(
-    axes,
-    [loss, *(evaluated[name] for name in _references(evaluated).values() if name != 'nats_naive')],
-  )
+  columns = [name for name in _references(evaluated).values() if name != 'nats_naive']
+  framed(axes, [logged.loss, *(evaluated[name] for name in columns)])
   axes.legend(frameon=False, ncols=2, fontsize='small')
   save(drawing, path)
 
@@ -139,26 +129,33 @@ def over_training(path: Path, evaluated: pd.DataFrame, title: str) -> None:
 
 
 def families(
-  path: Path, known: dict[str, np.ndarray], true: np.ndarray, names: Sequence[str], title: str
+  path: Path,
+  probabilities: dict[str, np.ndarray],
+  family: np.ndarray,
+  names: Sequence[str],
+  title: str,
 ) -> None:
-  """How well the episode's family is known, by who knows it (`[n, K, F]`): accuracy over k, and
-  calibration.
+  """How well the episode's family is known: accuracy over k, and calibration.
+
+  Args:
+    probabilities: of the families, `[n, K, F]` by predictor.
+    family: the index of each episode's family, `[n]`.
+    names: of the families.
   """
-  said = f'probability given to {names[0]}'
   drawing, accuracy, calibration = figure(
     title,
     ('pairs seen, k', 'share of families named rightly'),
-    (said, f'share of episodes that are {names[0]}'),
+    (f'probability given to {names[0]}', f'share of episodes that are {names[0]}'),
   )
   whole(accuracy)
   accuracy.axhline(1 / len(names), color='0.6', linestyle=':', label='chance')
   calibration.plot([0, 1], [0, 1], color='0.6', linestyle=':', label='calibrated')
-  for who, probabilities in known.items():
-    style = STYLES.get(who, {})
-    hit = mean_and_error(hits(probabilities, true))
-    banded(accuracy, np.arange(probabilities.shape[1]), *hit, label=who, **style)
-    mean, share, _ = reliability(probabilities, true)
-    calibration.plot(mean, share, label=who, marker='o', **style)
+  for predictor, given in probabilities.items():
+    style = STYLES.get(predictor, {})
+    hit = mean_and_error(hits(given, family))
+    banded(accuracy, np.arange(given.shape[1]), *hit, label=predictor, **style)
+    mean, share, _ = reliability(given, family)
+    calibration.plot(mean, share, label=predictor, marker='o', **style)
   legend(accuracy)
   calibration.legend(frameon=False)
   save(drawing, path)

@@ -1,46 +1,33 @@
-"""Pictures of image sequences: accuracies over training, what answers are, and what heads attend
-to.
-"""
+"""Pictures of image sequences: accuracies, what answers are, and what heads attend to."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from icljax.figures import banded, figure, framed, legend, save, shades
+from icljax.figures import banded, figure, framed, legend, loss_curve, save, shades
 
 STEP, LABELLED = 'step', 'share of queries labelled rightly'
-# Modes whose answer is in the context: the labels there are what counts.
-CLOSED = ('fewshot', 'flip', 'induction')
-
-
-def _accuracy(mode: str) -> str:
-  """The accuracy that says most about a mode."""
-  return 'accuracy_closed' if mode.removeprefix('eval_').startswith(CLOSED) else 'accuracy_open'
 
 
 def training(
-  path: Path, logged: pd.DataFrame, evaluated: dict[str, pd.DataFrame], title: str
+  path: Path, logged: pd.DataFrame, accuracies: dict[str, pd.DataFrame], title: str
 ) -> None:
-  """The loss of the logged steps; and, by mode, in-context (closed) and in-weights (open) accuracy
-  as evaluations found them.
+  """The loss of the logged steps, and accuracies in context and in weights.
+
+  Args:
+    logged: a row per logged step.
+    accuracies: by label, rows with `step`, `accuracy` and `accuracy_se`.
   """
   drawing, loss, accuracy = figure(title, (STEP, 'nats per query'), (STEP, LABELLED))
-  loss.plot(logged.step, logged.loss, color='C3', alpha=0.3, label='training loss')
-  window = max(1, len(logged) // 10)
-  smooth = np.convolve(logged.loss, np.ones(window) / window, mode='valid')
-  if window > 1:
-    loss.plot(
-      logged.step[window - 1 :], smooth, color='C3', label=f'mean of the last {window} logged steps'
-    )
+  loss_curve(loss, logged)
   loss.legend(frameon=False)
   framed(loss, [logged.loss])
-  for mode, frame in evaluated.items():
-    name = _accuracy(mode)
-    label = f'{mode.removeprefix("eval_")}, {name.removeprefix("accuracy_")}'
-    banded(accuracy, frame.step, frame[name], frame[f'{name}_se'], label, marker='o', markersize=4)
+  for label, frame in accuracies.items():
+    values = frame.step, frame.accuracy, frame.accuracy_se
+    banded(accuracy, *values, label, marker='o', markersize=4)
   accuracy.set_ylim(0, 1.05)
-  if evaluated:
+  if accuracies:
     legend(accuracy)
   save(drawing, path)
 

@@ -1,0 +1,126 @@
+"""Nats per target over the number of pairs seen, beside every oracle."""
+
+import functools
+from collections.abc import Callable, Hashable
+from typing import cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from ml_collections import ConfigDict
+
+from icljax import plugins
+from icljax.fields import names
+from icljax.glm.laplace import sobol_normals
+from icljax.glm.modes import pictures
+from icljax.glm.modes.comparison import compare
+from icljax.glm.modes.families import hits
+from icljax.glm.modes.scores import PairedScores, collect, score_model, score_references, unflatten
+from icljax.glm.modes.summary import SummaryOptions, summarize
+from icljax.glm.task import FamilyTask
+from icljax.paired import mean_and_error
+from icljax.subjects import Drawing, EvalContext, EvalMode, ModeRule, Report
+from icljax.tables import write_csv
+
+
+def make_mode(
+  rule: ModeRule, task: Callable[[ConfigDict], FamilyTask], confusion: bool = False
+) -> EvalMode:
+  """The evaluation of a model beside its references.
+
+  Args:
+    task: (config) -> the task whose episodes are evaluated.
+    confusion: whether the table says which family is taken for which.
+  """
+  return EvalMode(
+    rule=rule,
+    task=task,
+    score=score_model,
+    summarize=functools.partial(_summarize, confusion=confusion),
+    draw=_draw,
+    compare=compare,
+    options=_user_metrics,
+    references=_make_normals,
+    score_references=score_references,
+  )
+
+
+def _user_metrics(config: ConfigDict) -> tuple[Hashable, ...]:
+  """The metrics that `eval.metrics` names, each with its name."""
+  return tuple(
+    (plugins.short_name(name), plugins.import_object('eval.metrics', name))
+    for name in names(config.eval.metrics)
+  )
+
+
+def _make_normals(config: ConfigDict, task: FamilyTask) -> jax.Array:
+  """What the oracles of a task sample posteriors with, `[S, C*D]`."""
+  return jnp.asarray(sobol_normals(config.eval.posterior_samples, task.predictors * task.dims))
+
+
+def _summary_options(context: EvalContext, confusion: bool = False) -> SummaryOptions:
+  task = cast(FamilyTask, context.task)
+  return SummaryOptions(
+    families=tuple(family.name for family in task.families),
+    samples=context.config.eval.posterior_samples,
+    conditions_on_family=context.config.model.head == 'eta',
+    confusion=confusion,
+    any_family=getattr(task, 'only', None) is None,
+  )
+
+
+def _summarize(
+  context: EvalContext,
+  model: dict[str, np.ndarray],
+  references: dict[str, np.ndarray],
+  confusion: bool,
+) -> Report:
+  scores = collect(model, references)
+  metrics, table = summarize(scores, _summary_options(context, confusion))
+  return Report(metrics, table, scores.flatten())
+
+
+def _draw(context: EvalContext, drawing: Drawing) -> None:
+  """Writes `curves`, `families` and `over_training`, each as PNG and CSV."""
+  scores, options = unflatten(drawing.report.arrays), _summary_options(context)
+  draw_curves(scores, drawing)
+  draw_families(scores, options, drawing)
+  draw_over_training(drawing)
+
+
+def draw_curves(scores: PairedScores, drawing: Drawing) -> None:
+  """Nats over k by predictor."""
+  here, _ = drawing.titles
+  pictures.curves(drawing.folder / f'curves{drawing.suffix}.png', scores.nats, here)
+  frame = _by_position(scores.nats, 'nats')
+  write_csv(drawing.folder / f'curves{drawing.suffix}.csv', frame)
+
+
+def draw_families(scores: PairedScores, options: SummaryOptions, drawing: Drawing) -> None:
+  """How well the family is known over k, where episodes are of several."""
+  if scores.family is None or len(options.families) < 2 or not options.any_family:
+    return
+  path, (here, _) = drawing.folder / f'families{drawing.suffix}.png', drawing.titles
+  probabilities = scores.family_probabilities
+  pictures.families(path, probabilities, scores.family, options.families, here)
+  accuracy = {name: hits(given, scores.family) for name, given in probabilities.items()}
+  write_csv(path.with_suffix('.csv'), _by_position(accuracy, 'accuracy'))
+
+
+def draw_over_training(drawing: Drawing) -> None:
+  """The evaluations of several checkpoints with the same settings."""
+  if len(drawing.records) > 1:
+    path, (_, over_training) = drawing.folder / f'over_training{drawing.suffix}.png', drawing.titles
+    pictures.over_training(path, drawing.records, over_training)
+    write_csv(drawing.folder / f'over_training{drawing.suffix}.csv', drawing.records)
+
+
+def _by_position(values: dict[str, np.ndarray], name: str) -> pd.DataFrame:
+  """Mean and standard error of values `[n, K]` by predictor, a row for each and each k."""
+  rows = [
+    (predictor, k, mean, error)
+    for predictor, by_predictor in values.items()
+    for k, (mean, error) in enumerate(zip(*mean_and_error(by_predictor)))
+  ]
+  return pd.DataFrame(rows, columns=['predictor', 'k', name, 'standard_error'])

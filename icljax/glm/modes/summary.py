@@ -1,0 +1,110 @@
+"""The numbers of a record and the table of an evaluation of generalized linear models."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from icljax.glm.modes import families
+from icljax.glm.modes.scores import PairedScores, reference_of
+from icljax.paired import mean_and_error, share_of_gap
+from icljax.tables import aligned, cell, nats_table, shown_positions
+
+# Below a tenth of 256 samples the standard error of a log evidence is over .2 nats; where that is so
+# at less than 1% of positions, it moves the mean over positions by less than .002.
+POOR = 0.1
+FEW = 0.01
+
+Part = tuple[dict[str, float], list[str]]  # numbers, and lines of the table
+
+
+class SummaryOptions(NamedTuple):
+  """How an evaluation is summed up.
+
+  Attributes:
+    families: the names of the families that episodes may be of.
+    samples: posterior samples of the oracles.
+    conditions_on_family: whether the model's loss is told the family.
+    confusion: whether the table says which family is taken for which.
+    any_family: whether episodes are of all the families, so that calibration means something.
+  """
+
+  families: tuple[str, ...]
+  samples: int
+  conditions_on_family: bool = False
+  confusion: bool = False
+  any_family: bool = True
+
+
+def summarize(scores: PairedScores, options: SummaryOptions) -> tuple[dict[str, float], str]:
+  """The numbers of a record, by name, and the table."""
+  parts = [_summarize_nats(scores.nats, options), _summarize_metrics(scores.metrics)]
+  if scores.family is not None and len(options.families) > 1:
+    parts.append(_summarize_families(scores.family_probabilities, scores.family, options))
+  if scores.effective is not None:
+    parts.append(_summarize_effective(scores.effective, options.samples))
+  metrics = {name: value for numbers, _ in parts for name, value in numbers.items()}
+  return metrics, '\n'.join(line for _, lines in parts for line in lines)
+
+
+def _summarize_nats(nats: dict[str, np.ndarray], options: SummaryOptions) -> Part:
+  """Nats on average and at some positions, the regret, and the share of the gap from `naive`."""
+  reference = reference_of(nats, options.conditions_on_family)
+  metrics, lines = {}, [nats_table(nats, reference)]
+  for name, values in nats.items():
+    key = 'nats' if name == 'model' else f'nats_{name}'
+    metrics[key], metrics[f'{key}_se'] = map(float, mean_and_error(values.mean(1)))
+  regret = nats['model'] - nats[reference]
+  metrics['regret'], metrics['regret_se'] = map(float, mean_and_error(regret.mean(1)))
+  for k in shown_positions(regret.shape[1]):
+    metrics[f'regret_k{k}'], metrics[f'regret_k{k}_se'] = map(float, mean_and_error(regret[:, k]))
+  if 'naive' in nats:
+    share, error = share_of_gap(nats['model'], nats[reference], nats['naive'])
+    metrics |= {'share_of_gap': share, 'share_of_gap_se': error}
+    lines.append(
+      f'share of the gap from naive to {reference} closed by the model: {share:.3f} ± {error:.3f}'
+    )
+  if not np.isfinite(metrics['nats']):
+    lines.append(
+      'the model gives some targets no probability at all: no family that it was trained on can '
+      'produce them'
+    )
+  return metrics, lines
+
+
+def _summarize_metrics(values_by_name: dict[str, np.ndarray]) -> Part:
+  """User-defined metrics `[n, K]` by name: on average, and at some positions."""
+  if not values_by_name:
+    return {}, []
+  shown = shown_positions(next(iter(values_by_name.values())).shape[1])
+  metrics, rows = {}, [['', *(f'k = {position}' for position in shown), 'mean']]
+  for name, values in values_by_name.items():
+    mean, error = map(float, mean_and_error(values.mean(1)))
+    metrics |= {f'metric/{name}': mean, f'metric/{name}_se': error}
+    rows.append([name, *map(cell, *mean_and_error(values[:, shown])), cell(mean, error)])
+  return metrics, ['user-defined metrics of the model\n' + aligned(rows)]
+
+
+def _summarize_families(
+  probabilities: dict[str, np.ndarray], family: np.ndarray, options: SummaryOptions
+) -> Part:
+  """How well the family of an episode is known."""
+  lines = [families.accuracy_table(probabilities, family, options.families, options.any_family)]
+  if options.confusion:
+    lines.append(families.confusion_table(probabilities, family, options.families))
+  return families.metrics(probabilities, family, options.any_family), lines
+
+
+def _summarize_effective(effective: np.ndarray, samples: int) -> Part:
+  """How far the oracles' importance samples are to be trusted."""
+  poor = float((effective < POOR * samples).mean())
+  lowest = np.quantile(effective, [0.001, 0.01, 0.5])
+  lines = [
+    f'effective posterior samples of {samples}: median {lowest[2]:.0f}, '
+    f'lowest 1% {lowest[1]:.0f}, lowest .1% {lowest[0]:.0f}'
+  ]
+  if poor > FEW:
+    lines.append(
+      f'WARNING: bayes, bayes_family and plugin are rough: {poor:.1%} of positions have less than '
+      f'{POOR:.0%} effective samples; raise --config.eval.posterior_samples'
+    )
+  return {'poor_samples': poor}, lines

@@ -1,0 +1,197 @@
+"""Trained models as predictors: `load(run).at(x_context, y_context, x_query)`, and activations."""
+
+import fnmatch
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from ml_collections import ConfigDict
+
+from icljax import build, checks
+from icljax.base import Episode, Predictor
+from icljax.likelihoods import Eta, Likelihood
+from icljax.subjects import subject_of
+from icljax.training.step import TrainState
+from jaxline_lite.checkpoint import Checkpoints
+from jaxline_lite.errors import BadInput
+from jaxline_lite.evaluate import choose_steps
+from jaxline_lite.run_folder import read_config, run_of
+
+QUERIES = 64  # answered at once: a batch that keeps two cores busy, and little to wait for
+
+
+def load(run: str | Path, checkpoint: int | str = 'latest') -> 'TrainedModel':
+  """The trained model of a run.
+
+  Args:
+    run: a run's folder, or one checkpoint in it.
+    checkpoint: 'latest', 'best', or a step.
+
+  Raises:
+    BadInput: if there is no run, or no such checkpoint that is intact.
+  """
+  folder, named = run_of(Path(run))
+  config = read_config(folder, checks)
+  if checkpoint not in ('latest', 'best') and not str(checkpoint).isdecimal():
+    raise BadInput(f"checkpoint is {checkpoint!r}; allowed are 'latest', 'best' and a step")
+  if named and checkpoint != 'latest':
+    raise BadInput(
+      f'{run} is one checkpoint, and checkpoint is {checkpoint!r}; give the run, or leave that out'
+    )
+  checkpoints = Checkpoints(folder / 'checkpoints', print)
+  which = named or str(checkpoint)
+  (steps,) = choose_steps(folder, config, checks, which, checkpoints.steps())
+  target = jax.eval_shape(lambda: build.init_state(config))
+  step, state = checkpoints.read_any(steps, target)
+  return TrainedModel(config, step, state, checkpoints.path(step))
+
+
+class TrainedModel(Predictor):
+  """The model of a run at one checkpoint, whatever its subject.
+
+  Inputs are what the model reads: vectors `[D]` of generalized linear models; of image sequences
+  drawings `[side, side]` from 0, paper, to 1, ink, or features `[F]`, or symbols `[]`.
+
+  Attributes:
+    config: the run's config.
+    step: the checkpoint's step.
+    params, model_state: the model's parameters, and its averages of batch norm if it has any.
+    path: where the checkpoint is.
+    item: shape and type of one input.
+    points: K of the longest episodes that the model reads, query included.
+    task: the task that it was trained on.
+  """
+
+  def __init__(self, config: ConfigDict, step: int, state: TrainState, path: Path = Path()):
+    self.config, self.step, self.path = config, step, path
+    self.params, self.model_state = state.params, state.model_state
+    self._subject = subject_of(config)
+    self.item, self.points = self._subject.item(config), self._subject.points(config)
+    self.task = self._subject.task(config)
+    self._model = build.make_predictor(config, self.params, self.model_state)
+    self._along = jax.jit(lambda model, episodes: model.along(episodes))
+    self._activations = jax.jit(lambda model, x, y: model.activations(x, y))
+
+  def __repr__(self) -> str:
+    described = self._subject.describe(self.config)
+    return f'TrainedModel({str(self.path)!r}, step={self.step}, {described})'
+
+  def at(
+    self,
+    x_context: ArrayLike,
+    y_context: ArrayLike,
+    x_query: ArrayLike,
+    task: Any = None,
+    family: str = '',
+  ) -> Likelihood:
+    """The predictive distribution at queries after a context of k pairs, k < K.
+
+    Args:
+      x_context: inputs `[k, ...]`.
+      y_context: targets `[k]`.
+      x_query: inputs `[Q, ...]`.
+      task: not needed by a model.
+      family: which family an `eta` model is to answer for; needed if it was trained on several.
+
+    Returns:
+      A distribution for each query, `[Q]`.
+
+    Raises:
+      ValueError: for wrong shapes, numbers that are not finite, a context that is too long, inputs
+        or targets that cannot occur, or a family that is missing.
+    """
+    x, y, queries = self._check_shapes(x_context, y_context, x_query)
+    self._subject.check_pairs(self.config, x, y, queries)
+    parts = [self._answer(x, y, queries[i : i + QUERIES]) for i in range(0, len(queries), QUERIES)]
+    answer = jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)), *parts)
+    return self._subject.complete(self.config, answer, family)
+
+  def along(self, episodes: Episode) -> Likelihood | Eta:
+    """The predictive distribution of every target of episodes, `[B, K]`."""
+    with jax.default_matmul_precision('highest'):
+      return self._along(self._model, episodes)
+
+  def activations(self, x: ArrayLike, y: ArrayLike, names: str = '*') -> dict[str, np.ndarray]:
+    """What the model computes on its way, by name.
+
+    `sequence/block_0` `[B, T, E]` is what a block gives, `sequence/block_0/attention/weights`
+    `[B, H, T, T]` who looks at whom (query, key); every layer has its own name. T is the number of
+    tokens that the episodes make.
+
+    Args:
+      x: inputs `[B, K, ...]` of up to the trained K pairs.
+      y: targets `[B, K]`.
+      names: a pattern such as 'sequence/block_*/attention/weights'; a * stands for slashes too.
+
+    Raises:
+      ValueError: for wrong shapes, numbers that are not finite, or a pattern that nothing matches.
+    """
+    x, y = np.asarray(x, self.item.dtype), np.asarray(y, np.float32)
+    fits = x.ndim == len(self.item.shape) + 2 and x.shape[2:] == self.item.shape
+    if not fits or x.shape[:2] != y.shape or x.shape[1] > self.points:
+      wanted = f'{self._shape("B", "K")} and [B, K] with K up to {self.points}'
+      raise ValueError(
+        f'x and y have shapes {list(x.shape)} and {list(y.shape)}; this model takes {wanted}'
+      )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+      raise ValueError('x and y have numbers that are not finite')
+    with jax.default_matmul_precision('highest'):
+      activations = self._activations(self._model, x, y)
+    chosen = {
+      name: np.asarray(value) for name, value in activations.items() if fnmatch.fnmatch(name, names)
+    }
+    if not chosen:
+      raise ValueError(f'no activation is called {names!r}; there are {", ".join(activations)}')
+    return chosen
+
+  def _answer(self, x: np.ndarray, y: np.ndarray, queries: np.ndarray) -> Likelihood | Eta:
+    """At most QUERIES answers, in numpy.
+
+    Everything is padded to one shape, so that one program serves every context.
+    """
+    k, padded = len(y), np.zeros((QUERIES, self.points, *self.item.shape), self.item.dtype)
+    targets = np.zeros(padded.shape[:2], np.float32)
+    padded[:, :k], targets[:, :k] = x, y
+    padded[: len(queries), k] = queries
+    weight = jnp.ones(targets.shape)
+    episodes = Episode(x=jnp.asarray(padded), y=jnp.asarray(targets), weight=weight, task=None)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(queries), k], self.along(episodes))
+
+  def _check_shapes(
+    self, x: ArrayLike, y: ArrayLike, queries: ArrayLike
+  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The context and the queries as arrays.
+
+    Raises:
+      ValueError: for wrong shapes, numbers that are not finite, or a context that is too long.
+    """
+    x, queries = (np.asarray(values, self.item.dtype) for values in (x, queries))
+    y, most, shape = np.asarray(y, np.float32), self.points - 1, self.item.shape
+    for name, values, count in (('x_context', x, 'k'), ('x_query', queries, 'Q')):
+      if values.ndim != len(shape) + 1 or values.shape[1:] != shape:
+        raise ValueError(
+          f'{name} has shape {list(values.shape)}; this model takes {self._shape(count)}'
+        )
+    if y.shape != x.shape[:1]:
+      raise ValueError(
+        f'y_context has shape {list(y.shape)}; it has to be [{len(x)}], one target for each row of '
+        'x_context'
+      )
+    if len(x) > most:
+      raise ValueError(f'the context has {len(x)} pairs; this model was trained on at most {most}')
+    if len(queries) == 0:
+      raise ValueError('x_query is empty; give at least one query')
+    for name, values in (('x_context', x), ('y_context', y), ('x_query', queries)):
+      if not np.isfinite(values).all():
+        count = int((~np.isfinite(values)).sum())
+        raise ValueError(f'{name} has {count} numbers that are not finite')
+    return x, y, cast(np.ndarray, queries)
+
+  def _shape(self, *leading: str) -> str:
+    """The shape of inputs with some leading axes, as text."""
+    sizes: Sequence[str] = [*leading, *map(str, self.item.shape)]
+    return f'[{", ".join(sizes)}]'

@@ -1,0 +1,257 @@
+"""The subjects, what shared code asks of one, and the one place where they are told apart.
+
+A subject is a folder of icljax. Its `checks.py` says which configs can be followed and imports no
+JAX; the `SUBJECT` of its `subject.py` makes everything else from a config.
+"""
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+
+from ml_collections import ConfigDict
+
+if TYPE_CHECKING:
+  import flax.linen as nn
+  import jax
+  import numpy as np
+  import pandas as pd
+
+  from icljax.base import Predictor, Task
+  from icljax.likelihoods import Eta, Likelihood
+
+  Scores = Mapping[str, 'jax.Array']
+  Arrays = dict[str, 'np.ndarray']
+
+SUBJECTS = {'glm': 'icljax.glm', 'omniglot': 'icljax.omniglot'}
+
+
+@dataclasses.dataclass(frozen=True)
+class ModeRule:
+  """What has to be known of an eval mode before JAX is imported.
+
+  Attributes:
+    name: 'eval' or 'eval_<name>', which is the folder of its records too.
+    reads: the fields of `config.eval` on which its numbers depend.
+  """
+
+  name: str
+  reads: frozenset[str]
+
+
+class Report(NamedTuple):
+  """What an evaluation found.
+
+  Attributes:
+    metrics: numbers by name.
+    table: what a terminal shows.
+    arrays: everything behind them, by name, as it is kept on disk; `[n, ...]` for n episodes.
+  """
+
+  metrics: 'dict[str, float]'
+  table: str
+  arrays: 'Arrays'
+
+
+class EvalContext(NamedTuple):
+  """What an evaluation is summed up with: the run's config and the task that was evaluated."""
+
+  config: ConfigDict
+  task: 'Task'
+
+
+class Drawing(NamedTuple):
+  """What the pictures of an evaluation are drawn from.
+
+  Attributes:
+    folder: where they go.
+    suffix: what follows in the names of files, such as '_scale=0.8' for changed settings.
+    titles: of a picture of this checkpoint, and of one over training.
+    report: of the evaluation.
+    records: the metrics of all checkpoints that were evaluated with these settings, by step.
+  """
+
+  folder: Path
+  suffix: str
+  titles: tuple[str, str]
+  report: Report
+  records: 'pd.DataFrame'
+
+
+def no_options(config: ConfigDict) -> tuple[Hashable, ...]:
+  """The options of a mode that has none."""
+  del config
+  return ()
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalMode:
+  """An evaluation: whatever can be computed from a checkpoint.
+
+  The functions `score` are pure and compiled once for all runs of a shape: task, model and data are
+  their arguments. They get `indices` (`icljax.paired.Indices`), and return arrays with a row for
+  each episode.
+
+  Attributes:
+    rule: its name, and the fields of `config.eval` that it reads.
+    task: (config) -> the task whose episodes are evaluated.
+    score: (task, model, data, indices, *options) -> arrays by name, `[B, ...]`.
+    summarize: (context, arrays of the model, arrays of the references) -> the report.
+    draw: writes pictures, and the numbers behind them as CSV.
+    compare: (folder, title, reports by model, configs by model) -> a table of several models.
+    options: (config) -> what `score` gets besides: hashable, for it is compiled in.
+    references: (config, task) -> the arrays that predictors without training need, or None where
+      the model stands alone.
+    score_references: as `score`, of the references; they do not depend on a checkpoint.
+  """
+
+  rule: ModeRule
+  task: 'Callable[[ConfigDict], Task]'
+  score: 'Callable[..., Scores]'
+  summarize: 'Callable[[EvalContext, Arrays, Arrays], Report]'
+  draw: Callable[[EvalContext, Drawing], None]
+  compare: Callable[[Path, str, dict[str, Report], dict[str, ConfigDict]], str]
+  options: Callable[[ConfigDict], tuple[Hashable, ...]] = no_options
+  references: 'Callable[[ConfigDict, Any], Any] | None' = None
+  score_references: 'Callable[..., Scores] | None' = None
+
+
+class WarmStart(NamedTuple):
+  """How the parameters of another run are to be understood.
+
+  Attributes:
+    components: members of the mixture for each family; 0 where there are no families.
+    same_families: whether both runs know the same families, in the same order.
+  """
+
+  components: int
+  same_families: bool
+
+
+class Checks(Protocol):
+  """The module `checks.py` of a subject. It imports no JAX."""
+
+  RESUMABLE: frozenset[str]  # the fields that may change when a run goes on
+  ABSENT_FIELDS: Mapping[str, Any]  # as `jaxline_lite.rules.Rules.absent_fields`
+
+  def check(self, config: ConfigDict) -> None:
+    """Raises ValueError for settings that cannot be built."""
+    ...
+
+  def mode_rules(self, config: ConfigDict) -> dict[str, ModeRule]:
+    """The eval modes that a run of this config can have, by name."""
+    ...
+
+
+class Subject(Protocol):
+  """What shared code asks of a subject: from a config to what trains, is trained and is measured.
+
+  Every method raises ValueError if what the config names is not there, or cannot be imported.
+  """
+
+  def task(self, config: ConfigDict) -> 'Task':
+    """The task that is trained on."""
+    ...
+
+  def data(self, config: ConfigDict) -> Any:
+    """What the inputs of episodes point to; None where they are what the model reads."""
+    ...
+
+  def network(self, config: ConfigDict) -> 'nn.Module':
+    """The model without parameters; two configs of one shape give equal ones."""
+    ...
+
+  def init(
+    self, network: Any, task: Any, item: 'jax.ShapeDtypeStruct', points: int, key: 'jax.Array'
+  ) -> tuple[Any, Any]:
+    """Parameters, and model state or None, before the first step. The key is consumed.
+
+    Args:
+      item: shape and type of one input.
+      points: K of the longest episodes.
+    """
+    ...
+
+  def predictor(self, network: Any, task: Any, params: Any, model_state: Any) -> 'Predictor':
+    """The model with parameters: a pytree, whose leaves may have further leading axes."""
+    ...
+
+  def full_size_step(self, config: ConfigDict) -> 'jax.Array':
+    """The training step from which on episodes are as they stay, `[]`."""
+    ...
+
+  def warm_start(self, config: ConfigDict, source: ConfigDict) -> WarmStart:
+    """How a config takes the parameters of a run with the config `source`.
+
+    Raises:
+      ValueError: if the same parameters would mean something else.
+    """
+    ...
+
+  def modes(self, config: ConfigDict) -> dict[str, EvalMode]:
+    """The eval modes that a run of this config can have, by name."""
+    ...
+
+  def describe_data(self, config: ConfigDict) -> str:
+    """What inputs are, for logs and titles; nothing where they are drawn from nothing."""
+    ...
+
+  def draw_training(
+    self,
+    path: Path,
+    title: str,
+    logged: 'pd.DataFrame',
+    evaluated: 'dict[str, pd.DataFrame]',
+  ) -> None:
+    """Draws a run's training.
+
+    Args:
+      path: of the picture.
+      logged: a row per logged step.
+      evaluated: by mode, a row per evaluated checkpoint.
+    """
+    ...
+
+  def item(self, config: ConfigDict) -> 'jax.ShapeDtypeStruct':
+    """Shape and type of one input as a model reads it."""
+    ...
+
+  def points(self, config: ConfigDict) -> int:
+    """K of the longest episodes that a model reads, query included."""
+    ...
+
+  def describe(self, config: ConfigDict) -> str:
+    """What a model was trained on, in a few words."""
+    ...
+
+  def check_pairs(
+    self,
+    config: ConfigDict,
+    x_context: 'np.ndarray',
+    y_context: 'np.ndarray',
+    x_query: 'np.ndarray',
+  ) -> None:
+    """Raises ValueError for inputs `[k, ...]`, `[Q, ...]` or targets `[k]` that cannot occur."""
+    ...
+
+  def complete(self, config: ConfigDict, answer: 'Likelihood | Eta', family: str) -> 'Likelihood':
+    """The predictive distribution that an answer `[Q]` of the model stands for.
+
+    Args:
+      family: which family an `eta` model answers for; '' if nothing is said.
+
+    Raises:
+      ValueError: if a family is missing or does not fit.
+    """
+    ...
+
+
+def checks_of(name: str) -> Checks:
+  """The checks of a subject, found without JAX."""
+  return cast(Checks, importlib.import_module(f'{SUBJECTS[name]}.checks'))
+
+
+def subject_of(config: ConfigDict) -> Subject:
+  """The subject of a config."""
+  return importlib.import_module(f'{SUBJECTS[config.subject]}.subject').SUBJECT

@@ -1,0 +1,116 @@
+"""Records of evaluations: one line per (checkpoint step, evaluation settings) and mode."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxline_lite import files
+from jaxline_lite.base_config import ABSENT_FIELDS
+from jaxline_lite.experiment import Evaluation
+from jaxline_lite.rules import Rules
+from jaxline_lite.run_folder import flat, plain, read_config
+
+
+class EvalFolder:
+  """`<run>/<mode>/`, seen under the evaluation settings of a config.
+
+  It holds `metrics.jsonl`, a line per record; the arrays of each record; and pictures. A record
+  belongs to a checkpoint step and to the values of those fields of `config.eval` that its mode
+  reads.
+
+  Attributes:
+    path: the folder.
+    settings: the fields of `config.eval` that the mode reads, with their values.
+  """
+
+  def __init__(self, run: Path, mode: str, config: ConfigDict, rules: Rules):
+    self.path = run / mode
+    fields = rules.eval_fields(config, mode)
+    self.settings = _settings(config, fields)
+    self._run, self._rules, self._fields = run, rules, fields
+    self._absent = ABSENT_FIELDS | dict(rules.absent_fields(config))
+    self._lines = self.path / 'metrics.jsonl'
+    self._undrawn = self.path / '.undrawn'
+
+  def _has_settings(self, record: dict[str, Any]) -> bool:
+    """Whether a record belongs to the settings; one of an earlier version may lack some fields."""
+    recorded = record['settings']
+    return all(
+      recorded.get(name, self._absent.get(f'eval.{name}')) == value
+      for name, value in self.settings.items()
+    )
+
+  def records(self) -> list[dict[str, Any]]:
+    """The records with these settings, by step."""
+    return [record for record in files.read_lines(self._lines) if self._has_settings(record)]
+
+  def has(self, step: int) -> bool:
+    """Whether the evaluation of a step is recorded, and its pictures are drawn."""
+    recorded = any(record['step'] == step for record in self.records())
+    return recorded and not self._undrawn.exists()
+
+  @property
+  def changed_settings(self) -> list[str]:
+    """The settings that are not the run's own, as name=value."""
+    usual = _settings(read_config(self._run, self._rules), self._fields)
+    return [f'{name}={value}' for name, value in self.settings.items() if usual[name] != value]
+
+  def arrays_path(self, step: int) -> Path:
+    """Where the arrays are: `<step>.npz`, with the changed settings behind the step."""
+    return self.path / ('_'.join([str(step), *self.changed_settings]) + '.npz')
+
+  def write(self, step: int, evaluation: Evaluation) -> None:
+    """Puts the arrays, then the record, on disk, in place of those of the same step and settings.
+
+    Until `mark_drawn` is called, `has` counts the evaluation as missing.
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **evaluation.arrays)
+    files.replace(self.arrays_path(step), buffer.getvalue())
+    others = [
+      record
+      for record in files.read_lines(self._lines)
+      if record['step'] != step or not self._has_settings(record)
+    ]
+    records = [*others, {'step': step, 'settings': self.settings, **evaluation.metrics}]
+    self._undrawn.touch()
+    files.replace_lines(self._lines, sorted(records, key=_place))
+
+  def mark_drawn(self) -> None:
+    """Says that the pictures of what is recorded are drawn."""
+    self._undrawn.unlink(missing_ok=True)
+
+
+def _place(record: dict[str, Any]) -> tuple[int, str]:
+  """Where a record stands in its file."""
+  return record['step'], json.dumps(record['settings'])
+
+
+def _settings(config: ConfigDict, fields: frozenset[str]) -> dict[str, Any]:
+  """The values of some fields of `config.eval`, in the order of their names."""
+  values = flat(plain(config.eval))
+  return {name: values[name] for name in sorted(fields)}
+
+
+def best_step(run: Path, config: ConfigDict, rules: Rules) -> int | None:
+  """The step of a run's best evaluation, by `config.best_model_eval_metric`, MODE/METRIC.
+
+  Only evaluations with the settings of `config.eval` count. Of several that are equal it is the
+  earliest; without any it is None.
+  """
+  mode, _, name = config.best_model_eval_metric.partition('/')
+  if not name:
+    return None
+  records = [
+    record
+    for record in EvalFolder(run, mode, config, rules).records()
+    if not np.isnan(record.get(name, np.nan))
+  ]
+  if not records:
+    return None
+  sign = -1 if config.best_model_eval_metric_higher_is_better else 1
+  return min(records, key=lambda record: (sign * record[name], record['step']))['step']

@@ -1,0 +1,36 @@
+"""What the loop asks of an experiment's configs before JAX is imported."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ml_collections import ConfigDict
+
+
+class Rules(Protocol):
+  """The rules of an experiment's configs. A module that has these functions is one.
+
+  None of them imports JAX, so that a wrong command line fails at once.
+  """
+
+  def check(self, config: ConfigDict) -> None:
+    """Raises ValueError, with one line, for a config that cannot be followed."""
+    ...
+
+  def eval_modes(self, config: ConfigDict) -> tuple[str, ...]:
+    """The names of all eval modes that a run of this config can have."""
+    ...
+
+  def eval_fields(self, config: ConfigDict, mode: str) -> frozenset[str]:
+    """The fields of `config.eval` on which the numbers of an eval mode depend."""
+    ...
+
+  def resumable(self, config: ConfigDict) -> frozenset[str]:
+    """The fields in which a run may change when it is continued, besides those of the loop."""
+    ...
+
+  def absent_fields(self, config: ConfigDict) -> Mapping[str, Any]:
+    """The values of fields that the configs of earlier versions lack, by dotted name.
+
+    Each is the value that does what was done before the field existed, whatever new runs do.
+    """
+    ...
