@@ -39,6 +39,7 @@ LEVELS = [
 INSIDE = [
   {'kinds', 'images', 'cholesky'},
   {'checks', 'derived', 'classes', 'drawings'},
+  {'settings'},
   {'task', 'labels', 'samplers', 'sequences'},
   {'laplace', 'model'},
   {'oracles', 'copier'},

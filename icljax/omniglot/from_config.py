@@ -30,7 +30,8 @@ from icljax.omniglot.drawings import Drawings, Features, Symbols
 from icljax.omniglot.images import components, store
 from icljax.omniglot.kinds import SequenceKind
 from icljax.omniglot.model import LabelledItems
-from icljax.omniglot.sequences import Burstiness, Sequences
+from icljax.omniglot.sequences import Sequences
+from icljax.omniglot.settings import Burstiness
 
 CHANNELS = (16, 32, 32)  # of the ResNet's first groups (Chan et al. 2022); the last has the width
 

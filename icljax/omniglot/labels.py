@@ -1,16 +1,13 @@
 """The labels of classes: their own, those drawn anew for a sequence, and those an answer may be."""
 
-from typing import TYPE_CHECKING
-
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-if TYPE_CHECKING:
-  from icljax.omniglot.sequences import Sequences
+from icljax.omniglot.settings import SequenceSettings
 
 
-def own_labels(task: 'Sequences', positions: Array) -> Array:
+def own_labels(task: SequenceSettings, positions: Array) -> Array:
   """The labels that classes keep, `[..., labels]`.
 
   A rare class whose labels are ordered has `task.labels` different ones, another class one as many
@@ -32,7 +29,7 @@ def own_labels(task: 'Sequences', positions: Array) -> Array:
   )
 
 
-def owned_labels(task: 'Sequences', outputs: int) -> dict[str, Array]:
+def owned_labels(task: SequenceSettings, outputs: int) -> dict[str, Array]:
   """Which labels the classes of a group keep, `[outputs]`, by group.
 
   Groups whose labels are drawn anew are left out.
@@ -49,12 +46,12 @@ def owned_labels(task: 'Sequences', outputs: int) -> dict[str, Array]:
   }
 
 
-def drawn_labels(task: 'Sequences', outputs: int) -> Array:
+def drawn_labels(task: SequenceSettings, outputs: int) -> Array:
   """Which labels are drawn anew for sequences, `[outputs]`."""
   return among(task.label_sets.reshape(-1), outputs)
 
 
-def allowed_labels(task: 'Sequences', context: Array, outputs: int) -> Array:
+def allowed_labels(task: SequenceSettings, context: Array, outputs: int) -> Array:
   """Which labels an answer may be, `[outputs]`, where the kind of the sequence is known.
 
   Args:
@@ -71,7 +68,7 @@ def allowed_labels(task: 'Sequences', context: Array, outputs: int) -> Array:
   return jnp.stack(masks).any(0)
 
 
-def draw_label_set(task: 'Sequences', key: Array) -> Array:
+def draw_label_set(task: SequenceSettings, key: Array) -> Array:
   """The labels of a problem's classes, `[ways]`. The key is consumed."""
   which_key, order_key = jax.random.split(key)
   labels = task.label_sets[jax.random.randint(which_key, (), 0, task.label_sets.shape[0])]
@@ -79,7 +76,7 @@ def draw_label_set(task: 'Sequences', key: Array) -> Array:
 
 
 def label_items(
-  task: 'Sequences', key: Array, positions: Array, problem: Array | None = None
+  task: SequenceSettings, key: Array, positions: Array, problem: Array | None = None
 ) -> Array:
   """The labels of items, `[K]`: all items of a class have the same one. The key is consumed.
 

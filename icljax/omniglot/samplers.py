@@ -5,7 +5,6 @@ where positions are those of classes in the pool. Both keys are consumed.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -14,21 +13,19 @@ from jax import Array
 from icljax.omniglot.classes import Table
 from icljax.omniglot.kinds import GROUPS
 from icljax.omniglot.labels import draw_label_set, label_items
-
-if TYPE_CHECKING:
-  from icljax.omniglot.sequences import Sequences
+from icljax.omniglot.settings import SequenceSettings
 
 RARE, COMMON, ZIPFIAN, HOLDOUT = range(len(GROUPS))
 
 Items = tuple[Array, Array]
 
 
-def few_shot(task: 'Sequences', key: Array, label_key: Array, table: Table) -> Items:
+def few_shot(task: SequenceSettings, key: Array, label_key: Array, table: Table) -> Items:
   """`ways` classes, each `shots` times, and one of them again; labels are drawn anew."""
   return _problem(task, key, label_key, table, jnp.int32(GROUPS.index(task.kind.group)))
 
 
-def mixed(task: 'Sequences', key: Array, label_key: Array, table: Table) -> Items:
+def mixed(task: SequenceSettings, key: Array, label_key: Array, table: Table) -> Items:
   """A few-shot problem of rare classes, or common ones drawn one by one with their own labels."""
   problem_key, common_key, which_key = jax.random.split(key, 3)
   problem = _problem(task, problem_key, label_key, table, jnp.int32(RARE))
@@ -38,7 +35,7 @@ def mixed(task: 'Sequences', key: Array, label_key: Array, table: Table) -> Item
   return jax.tree.map(lambda a, b: jnp.where(is_problem, a, b), problem, common)
 
 
-def flip(task: 'Sequences', key: Array, label_key: Array, table: Table) -> Items:
+def flip(task: SequenceSettings, key: Array, label_key: Array, table: Table) -> Items:
   """A few-shot problem of classes with labels of their own, each shown with that of the next one.
 
   The answer is the context's (after Wei et al. 2023).
@@ -50,27 +47,27 @@ def flip(task: 'Sequences', key: Array, label_key: Array, table: Table) -> Items
   return classes[slots], shown[slots]
 
 
-def iwl_context(task: 'Sequences', key: Array, label_key: Array, table: Table) -> Items:
+def iwl_context(task: SequenceSettings, key: Array, label_key: Array, table: Table) -> Items:
   """A few-shot problem of classes with their own labels, and a query of one more class."""
   classes, slots, _ = _probe(task, key, table)
   slots = jnp.append(slots, jnp.int32(task.ways))
   return classes[slots], label_items(task, label_key, classes)[slots]
 
 
-def random(task: 'Sequences', key: Array, label_key: Array, table: Table) -> Items:
+def random(task: SequenceSettings, key: Array, label_key: Array, table: Table) -> Items:
   """Classes drawn one by one by the Zipf law."""
   positions = table.draw(key, jnp.int32(ZIPFIAN), shape=(task.points,))
   return positions, label_items(task, label_key, positions)
 
 
-def without_support(task: 'Sequences', key: Array, label_key: Array, table: Table) -> Items:
+def without_support(task: SequenceSettings, key: Array, label_key: Array, table: Table) -> Items:
   """A query of the kind's group, and a context of that group in which its class does not occur."""
   group = jnp.int32(GROUPS.index(task.kind.group))
   positions = _without_support(task, key, table, group)
   return positions, label_items(task, label_key, positions)
 
 
-def bursty(task: 'Sequences', key: Array, label_key: Array, table: Table) -> Items:
+def bursty(task: SequenceSettings, key: Array, label_key: Array, table: Table) -> Items:
   """With probability `burstiness.bursty` a few-shot problem among other items.
 
   Else what `burstiness.otherwise` says.
@@ -101,7 +98,9 @@ def bursty(task: 'Sequences', key: Array, label_key: Array, table: Table) -> Ite
   return positions, label_items(task, label_key, positions, classes)
 
 
-def _problem(task: 'Sequences', key: Array, label_key: Array, table: Table, group: Array) -> Items:
+def _problem(
+  task: SequenceSettings, key: Array, label_key: Array, table: Table, group: Array
+) -> Items:
   """A few-shot problem of classes of a group."""
   class_key, order_key, query_key = jax.random.split(key, 3)
   classes = _problem_classes(task, class_key, table, group)
@@ -110,21 +109,21 @@ def _problem(task: 'Sequences', key: Array, label_key: Array, table: Table, grou
   return classes[slots], draw_label_set(task, label_key)[slots]
 
 
-def _probe(task: 'Sequences', key: Array, table: Table) -> tuple[Array, Array, Array]:
+def _probe(task: SequenceSettings, key: Array, table: Table) -> tuple[Array, Array, Array]:
   """`ways + 1` classes, which of the first `ways` stands where in the context, and a key."""
   class_key, order_key, query_key = jax.random.split(key, 3)
   classes = table.draw_distinct(class_key, jnp.int32(ZIPFIAN), task.ways + 1)
   return classes, _order(task, order_key), query_key
 
 
-def _problem_classes(task: 'Sequences', key: Array, table: Table, group: Array) -> Array:
+def _problem_classes(task: SequenceSettings, key: Array, table: Table, group: Array) -> Array:
   """The classes of a few-shot problem, `[ways]`."""
   if task.replacement:
     return table.draw(key, group, shape=(task.ways,))
   return table.draw_distinct(key, group, task.ways)
 
 
-def _order(task: 'Sequences', key: Array) -> Array:
+def _order(task: SequenceSettings, key: Array) -> Array:
   """Which class of a problem stands where in its context, `[shots * ways]`."""
   if not task.grouped:
     return jax.random.permutation(key, jnp.tile(jnp.arange(task.ways), task.shots))
@@ -132,7 +131,7 @@ def _order(task: 'Sequences', key: Array) -> Array:
   return jax.vmap(lambda each: jax.random.permutation(each, task.ways))(keys).reshape(-1)
 
 
-def _without_support(task: 'Sequences', key: Array, table: Table, group: Array) -> Array:
+def _without_support(task: SequenceSettings, key: Array, table: Table, group: Array) -> Array:
   """The positions of a query and of a context, of one group, without the query's class."""
   query_key, context_key = jax.random.split(key)
   query = table.draw(query_key, group)

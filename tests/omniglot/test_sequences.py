@@ -14,7 +14,8 @@ from scipy import stats
 from icljax.base import draw_batch, stream
 from icljax.omniglot.classes import Table, ordered_classes, pool
 from icljax.omniglot.kinds import GROUPS, KINDS
-from icljax.omniglot.sequences import Burstiness, Sequences
+from icljax.omniglot.sequences import Sequences
+from icljax.omniglot.settings import Burstiness
 
 COUNT, RARE, COMMON, HOLDOUT = 20_000, 6, 4, 5
 ORDER = ordered_classes(20, seed=3)

@@ -9,7 +9,7 @@ from icljax.glm.modes.scores import PairedScores, reference_of
 from icljax.paired import mean_and_error, share_of_gap
 from icljax.tables import aligned, cell, nats_table, shown_positions
 
-# Below a tenth of 256 samples the standard error of a log evidence is over .2 nats; where that is so
+# Below a tenth of 256 samples a log evidence has a standard error of over .2 nats; where that is so
 # at less than 1% of positions, it moves the mean over positions by less than .002.
 POOR = 0.1
 FEW = 0.01
