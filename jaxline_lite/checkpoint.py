@@ -35,10 +35,7 @@ def _files(folder: Path) -> dict[str, str]:
 
 def _arrays(tree: Any) -> dict[str, str]:
   """Type and shape of every leaf, by name."""
-  return {
-    jax.tree_util.keystr(path): f'{leaf.dtype}{list(leaf.shape)}'
-    for path, leaf in jax.tree.leaves_with_path(tree)
-  }
+  return {_name(path): _shape(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
 
 
 def write(folder: Path, state: Any, about: dict[str, Any]) -> None:
@@ -95,22 +92,49 @@ def verify(folder: Path) -> dict[str, Any]:
 def read(folder: Path, target: Any) -> Any:
   """The pytree in a checkpoint, as numpy arrays in the structure of `target`.
 
+  Arrays are found by their names, so that empty parts of the structure, such as stages of an
+  optimizer without a state, may have come or gone since.
+
   Raises:
     Damaged: if a file is not what was written.
     BadInput: if the checkpoint's arrays are not those of `target`, naming the first that differs.
   """
-  import orbax.checkpoint as ocp
-
-  template = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), target)
-  there, here = verify(folder)['arrays'], _arrays(template)
+  verify(folder)
+  with _kept(folder):
+    arrays = _restore(folder / 'state')
+  wanted, structure = jax.tree_util.tree_flatten_with_path(target)
+  names = [_name(path) for path, _ in wanted]
+  here = {name: _shape(leaf) for name, (_, leaf) in zip(names, wanted)}
+  there = {name: _shape(leaf) for name, leaf in arrays.items()}
   for name in sorted(there.keys() | here.keys()):
     if there.get(name) != here.get(name):
-      differ = (
-        f'{name} is {there.get(name, "absent")} there and {here.get(name, "absent")} by the config'
+      differ = f'{name} is {there.get(name, "absent")} there and {here.get(name, "absent")} here'
+      raise BadInput(
+        f'{folder}: holds another model or optimizer: {differ}; give the config that it was '
+        'trained with, or go on with the version that made it'
       )
-      raise BadInput(f'{folder}: holds another model or optimizer: {differ}')
-  with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer, _kept(folder):
-    return checkpointer.restore(folder.resolve() / 'state', args=ocp.args.StandardRestore(template))
+  return jax.tree.unflatten(structure, [arrays[name] for name in names])
+
+
+def _restore(folder: Path) -> dict[str, np.ndarray]:
+  """All arrays that orbax wrote to a folder, by name."""
+  import orbax.checkpoint as ocp
+
+  with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+    tree = checkpointer.metadata(folder.resolve()).item_metadata.tree
+    template = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), tree)
+    restored = checkpointer.restore(folder.resolve(), args=ocp.args.StandardRestore(template))
+  return {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(restored)}
+
+
+def _name(path: Any) -> str:
+  """The name of a leaf by its path, the same for tuples with and without names of fields."""
+  return jax.tree_util.keystr(path, simple=True, separator='/')
+
+
+def _shape(leaf: Any) -> str:
+  """Type and shape of an array."""
+  return f'{np.dtype(leaf.dtype)}{list(leaf.shape)}'
 
 
 @contextlib.contextmanager

@@ -156,6 +156,8 @@ def inherit_auto_fields(folder: Path, config: ConfigDict, rules: Rules) -> None:
 def refuse_another(folder: Path, config: ConfigDict, rules: Rules) -> None:
   """Checks that the folder is this config's or nobody's.
 
+  A field that is 'auto' in config.json was not decided when the run began, and may be anything.
+
   Raises:
     BadInput: if another run is there, naming the fields that differ.
   """
@@ -166,7 +168,7 @@ def refuse_another(folder: Path, config: ConfigDict, rules: Rules) -> None:
   differing = [
     name
     for name in sorted(before.keys() | now.keys())
-    if before.get(name) != now.get(name) and not {name, name.split('.')[0]} & free
+    if before.get(name) not in (now.get(name), 'auto') and not {name, name.split('.')[0]} & free
   ]
   if differing:
     changes = ', '.join(

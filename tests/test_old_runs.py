@@ -145,3 +145,12 @@ def test_older_arithmetic_is_told_and_newer_refused(glm, there, capsys):
     assert 'is continued by newer arithmetic' in capsys.readouterr().out
     manifest = json.loads((run / 'checkpoints' / '11' / 'manifest.json').read_text())
     assert manifest['arithmetic'] == ARITHMETIC
+
+
+def test_a_precision_that_was_not_recorded_may_be_anything(glm):
+  """Early runs recorded 'auto', whatever the machine made of it."""
+  config = json.loads((glm / 'config.json').read_text())
+  config['model']['precision'] = 'auto'
+  (glm / 'config.json').write_text(json.dumps(config))
+  icljax.train(config_of(glm, training_steps=11, final_eval=False))
+  assert read_config(glm, checks).model.precision == 'highest'

@@ -1,11 +1,12 @@
 """Checkpoints are whole, or are noticed and put aside."""
 
 import shutil
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from jaxline_lite.checkpoint import MANIFEST, Checkpoints, Damaged, verify, write
+from jaxline_lite.checkpoint import MANIFEST, Checkpoints, Damaged, read, verify, write
 from jaxline_lite.errors import BadInput
 from jaxline_lite.files import read_lines
 from tests.jaxline_lite.dummy import configured, left_by, train
@@ -179,10 +180,10 @@ def test_failed_write_leaves_no_checkpoint(tmp_path, monkeypatch):
 
 
 OTHERS = {
-  'shape': ({'w': np.zeros(4, np.float32), 'count': np.int32(0)}, "['w'] is float32[3] there and float32[4] by the config"),
-  'type': ({'w': np.zeros(3, np.float16), 'count': np.int32(0)}, "['w'] is float32[3] there and float16[3] by the config"),
-  'fewer': ({'w': np.zeros(3, np.float32)}, "['count'] is int32[] there and absent by the config"),
-  'more': (state_of(0) | {'v': np.zeros(2, np.float32)}, "['v'] is absent there and float32[2] by the config"),
+  'shape': ({'w': np.zeros(4, np.float32), 'count': np.int32(0)}, "w is float32[3] there and float32[4] here"),
+  'type': ({'w': np.zeros(3, np.float16), 'count': np.int32(0)}, "w is float32[3] there and float16[3] here"),
+  'fewer': ({'w': np.zeros(3, np.float32)}, "count is int32[] there and absent here"),
+  'more': (state_of(0) | {'v': np.zeros(2, np.float32)}, "v is absent there and float32[2] here"),
 }  # fmt: skip
 
 
@@ -208,3 +209,22 @@ def test_evaluation_passes_over_damage_and_moves_nothing(copy):
   assert checkpoints.steps() == [5, 10, 20]
   with pytest.raises(BadInput, match='none of the checkpoints 20 is intact'):
     checkpoints.read_any([20], state_of(0))
+
+
+def test_empty_parts_of_a_structure_may_come_and_go(tmp_path):
+  """Arrays are found by name, as in the optimizer of an earlier version with one stage less."""
+  arrays = [np.arange(3.0), np.int32(7)]
+  write(tmp_path / '1', {'stages': (Stage(*arrays), ())}, {'step': 1})
+  target = {'stages': (Stage(*map(np.zeros_like, arrays)), {}, ()), 'more': {}}
+  state = read(tmp_path / '1', target)
+  assert isinstance(state['stages'][0], Stage)
+  for ours, theirs in zip(state['stages'][0], arrays):
+    np.testing.assert_array_equal(ours, theirs)
+    assert ours.dtype == theirs.dtype
+
+
+class Stage(NamedTuple):
+  """The state of a stage of an optimizer."""
+
+  mean: np.ndarray
+  count: np.int32
