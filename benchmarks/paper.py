@@ -28,8 +28,9 @@ SHORT = {'training_steps': 1, 'eval.episodes': 500, 'log_train_data_interval': 1
 
 def commands() -> list[str]:
   """The words and fields of each command at the paper's size."""
+  text = re.sub(r' \\\n *', ' ', glm.__doc__ or '')  # lines that go on
   found = re.findall(
-    r'^    python run.py --config=configs/glm.py:(\S*paper.*)$', glm.__doc__ or '', re.MULTILINE
+    r'^    python run.py --config=configs/glm.py:(\S*paper.*)$', text, re.MULTILINE
   )
   return list(dict.fromkeys(command.split('#')[0].strip() for command in found))
 

@@ -1,8 +1,8 @@
-"""Generalized linear models in context.
+r"""Generalized linear models in context.
 
-    python run.py --config=configs/glm.py                    # joint: Poisson or NB2? The model is not told.
+    python run.py --config=configs/glm.py                 # joint: Poisson or NB2? It is not told
     python run.py --config=configs/glm.py:poisson
-    python run.py --config=configs/glm.py:joint,paper        # the published setting, for an accelerator
+    python run.py --config=configs/glm.py:joint,paper     # the published setting
 
 Presets are the single families and `joint`; any subset is
 `--config.task.families=poisson,exponential`.
@@ -20,13 +20,19 @@ experiments, one command each:
 
     python run.py --config=configs/glm.py:poisson,paper
     python run.py --config=configs/glm.py:neg_binomial,paper
-    python run.py --config=configs/glm.py:neg_binomial,paper --config.task.r=2.5 --config.checkpoint_dir=runs/glm_nb_r2.5_paper
-    python run.py --config=configs/glm.py:neg_binomial,paper --config.task.r=5.0 --config.checkpoint_dir=runs/glm_nb_r5_paper
+    python run.py --config=configs/glm.py:neg_binomial,paper --config.task.r=2.5 \
+      --config.checkpoint_dir=runs/glm_nb_r2.5_paper
+    python run.py --config=configs/glm.py:neg_binomial,paper --config.task.r=5.0 \
+      --config.checkpoint_dir=runs/glm_nb_r5_paper
     python run.py --config=configs/glm.py:joint,paper
-    python run.py --config=configs/glm.py:joint,paper --config.task.r=2.5 --config.checkpoint_dir=runs/glm_r2.5_paper
-    python run.py --config=configs/glm.py:joint,paper --config.task.r=5.0 --config.checkpoint_dir=runs/glm_r5_paper
-    python run.py --config=configs/glm.py:joint,paper --config.task.curriculum.interval=3000 --config.checkpoint_dir=runs/glm_curriculum_paper
-    python run.py --config=configs/glm.py:joint,paper --config.init_from=runs/glm_poisson_paper --config.checkpoint_dir=runs/glm_warm_paper
+    python run.py --config=configs/glm.py:joint,paper --config.task.r=2.5 \
+      --config.checkpoint_dir=runs/glm_r2.5_paper
+    python run.py --config=configs/glm.py:joint,paper --config.task.r=5.0 \
+      --config.checkpoint_dir=runs/glm_r5_paper
+    python run.py --config=configs/glm.py:joint,paper --config.task.curriculum.interval=3000 \
+      --config.checkpoint_dir=runs/glm_curriculum_paper
+    python run.py --config=configs/glm.py:joint,paper --config.init_from=runs/glm_poisson_paper \
+      --config.checkpoint_dir=runs/glm_warm_paper
 
 With T = 2 K tokens their models have L (12 E^2 + 13 E) + E (2 K + D + 6) parameters and those of
 the head, 9.5 million; a step takes 6 B T L (12 E^2 + 2 T E) operations, 1.2e12. It holds 16 bytes

@@ -1,16 +1,16 @@
 """Image sequences: emergent in-context learning (Chan et al. 2022, "Data Distributional Properties
 Drive Emergent In-Context Learning").
 
-    python run.py --config=configs/omniglot.py:procedural                     # no files needed; `train`
-    python run.py --config=configs/omniglot.py --config.data.manual_dir=DIR   # all_exemplars: Omniglot, through TFDS
-    python run.py --config=configs/omniglot.py:procedural --jaxline_mode train_eval      # accuracies over training
-    python run.py --config=configs/omniglot.py:procedural --jaxline_mode eval_flip       # any eval_<sequences>, of the trained run
-    python run.py --config=configs/omniglot.py:induction --jaxline_mode train_eval       # heads over training
+    python run.py --config=configs/omniglot.py:procedural                    # no files needed
+    python run.py --config=configs/omniglot.py --config.data.manual_dir=DIR  # Omniglot by TFDS
+    python run.py --config=configs/omniglot.py:procedural --jaxline_mode train_eval
+    python run.py --config=configs/omniglot.py:procedural --jaxline_mode eval_flip
+    python run.py --config=configs/omniglot.py:induction --jaxline_mode train_eval  # and heads
 
 Sequences are drawings and labels in turn, and a last drawing whose label is asked for. In `bursty`
 ones its class is in the context, so that the label can be copied, and classes keep their labels, so
 that it can also be learned by heart. What a model does is told by `eval_fewshot_holdout` (classes
-never trained on, labels 0 and 1 anew in each sequence: learning in context) and by
+never trained on, two labels anew in each sequence: learning in context) and by
 `eval_no_support_*` (the class is not in the context: learning in weights). Closed accuracy chooses
 among the labels that are possible there, open accuracy among all. `eval_flip` gives each class of
 the context the other's label; `eval_iwl_context` asks for a class beside a few-shot problem of two
@@ -25,14 +25,15 @@ of each of 50 classes, two pairs and a query, labels anew in each sequence out o
 pairs 2 are held out: `--config.eval.labels=holdout`). Its features are ours, for want of a
 ResNet18: the leading 512 principal components of the 28 x 28 procedural characters.
 
-`paper` is the published size: drawings of 105 x 105 (ink is 1 here, 0 there) through a ResNet with
-batch norm, 12 layers of width 64 with sinusoidal positions, p_bursty .9, batch 32, Adam at 3e-4
-after 4,000 steps of warm-up, then as 1/sqrt(step), for 500,000 steps. `quick` reads 28 x 28 pixels
-through one linear layer into 2 layers with rotary positions, labels embedded at scale 1, always
-bursty, 6,000 steps of Adam at 1e-3: in some four minutes few-shot accuracy on classes never seen is
-.86 to .88, where sequences are uniform it stays at chance (the README's table). Few-shot problems
-have four shots, in bursty sequences three, as in the reference's code; classes of a problem are
-distinct unless `fewshot_replacement`. Left out of the reference's options:
+`paper` is the published size (of `induction` it changes only how kernels and labels start, the
+clipping and the learning rate): drawings of 105 x 105 (ink is 1 here, 0 there) through a ResNet
+with batch norm, 12 layers of width 64 with sinusoidal positions, p_bursty .9, batch 32, Adam at
+3e-4 after 4,000 steps of warm-up, then as 1/sqrt(step), for 500,000 steps. `quick` reads 28 x 28
+pixels through one linear layer into 2 layers with rotary positions, labels embedded at scale 1,
+always bursty, 6,000 steps of Adam at 1e-3: in some four minutes few-shot accuracy on classes never
+seen is .86 to .88, where sequences are uniform it stays at chance (the README's table). Few-shot
+problems have four shots, in bursty sequences three, as in the reference's code; classes of a
+problem are distinct unless `fewshot_replacement`. Left out of the reference's options:
 `randomly_generate_rare`, `flatten_superpixels`, `concatenate_labels`.
 
 Parameters, embedder and head included:
@@ -55,10 +56,14 @@ Real drawings: Omniglot's small1 (136 characters), of which flips and rotations 
 so few classes a quick model learns them by heart and is at chance on held-out ones (closed .494 ±
 .005 of 100 characters without variants); three labels for every class keep it from that:
 
-    python run.py --config=configs/omniglot.py --jaxline_mode train_eval --config.data.manual_dir=DIR
-      --config.data.omniglot_config.omniglot_split=small1 --config.data.omniglot_config.augment_images=True
-      --config.data.generator_config.preserve_ordering_every_n=8 --config.data.generator_config.n_rare_classes=800
-      --config.data.generator_config.n_common_classes=0 --config.data.generator_config.n_holdout_classes=288
+    python run.py --config=configs/omniglot.py --jaxline_mode train_eval
+      --config.data.manual_dir=DIR
+      --config.data.omniglot_config.omniglot_split=small1
+      --config.data.omniglot_config.augment_images=True
+      --config.data.generator_config.preserve_ordering_every_n=8
+      --config.data.generator_config.n_rare_classes=800
+      --config.data.generator_config.n_common_classes=0
+      --config.data.generator_config.n_holdout_classes=288
       --config.data.seq_config.labeling_rare=ordered_polysemy3 --config.random_seed=0
 
 On held-out classes, closed / open: .777 / .410, .704 / .068 and .730 / .151 with random_seed 0, 1,
@@ -89,7 +94,8 @@ DEFAULTS = {
   'data.data_dir': '',  # where TFDS prepares; '' is its own default
   'data.cache_dir': '~/.cache/icljax',
   'data.omniglot_config.omniglot_split': 'all',  # train, test, or one of them, small1, small2
-  'data.omniglot_config.exemplars': 'all',  # of a class; or 'single', 'separated'
+  # Drawings of a class, procedural ones too; or 'single', or 'separated', a class for each.
+  'data.omniglot_config.exemplars': 'all',
   'data.omniglot_config.augment_images': False,  # flips and rotations make 8 classes of each
   'data.symbolic_config.dataset_size': 1_623,  # symbols
   'data.generator_config.n_rare_classes': 1_603,
@@ -182,7 +188,7 @@ PRESETS = {
   'induction': {
     'data.example_type': 'procedural',
     'data.train_seqs': 'fewshot_rare',
-    'data.side': 28,
+    'data.side': 28,  # also in the published size, as the next ones that are quick's own
     'data.components': 512,
     'data.omniglot_config.exemplars': 'single',
     'data.generator_config.n_rare_classes': 50,
@@ -190,9 +196,9 @@ PRESETS = {
     'data.generator_config.n_holdout_classes': 1_573,
     'data.seq_config.seq_len': 3,
     'data.seq_config.fs_shots': 1,
-    'data.seq_config.bursty_shots': 1,
+    'data.seq_config.bursty_shots': 1,  # so that bursty sequences fit into three items too
     'data.seq_config.labeling_rare': 'unfixed',
-    'data.seq_config.labeling_common': 'unfixed',
+    'data.seq_config.labeling_common': 'unfixed',  # so that the model has five labels, and no more
     'data.seq_config.fs_labels': 5,
     'data.seq_config.fs_holdout_sets': 2,
     'model.embedder': 'linear',

@@ -1,6 +1,7 @@
-"""A user-defined likelihood: how many of 8 trials succeed, with a logit link.
+r"""A user-defined likelihood: how many of 8 trials succeed, with a logit link.
 
-    python run.py --config=configs/glm.py --config.task.families=examples.own_family:binomial --config.checkpoint_dir=runs/binomial
+    python run.py --config=configs/glm.py --config.checkpoint_dir=runs/binomial \
+      --config.task.families=examples.own_family:binomial
 
 Every oracle follows from its `log_prob`, which has to be concave in eta. It can also stand beside
 others: --config.task.families=poisson,examples.own_family:binomial

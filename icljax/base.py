@@ -32,8 +32,8 @@ class Episode(struct.PyTreeNode):
     x: inputs `[K, D]`.
     y: targets `[K]`, one number per pair (the class index of a categorical target).
     weight: loss weights `[K]`.
-    task: the truth that generated the episode, small leaves. Oracles and metrics read it; models
-      never do.
+    task: the truth that generated the episode, not the distribution that it is from: small leaves.
+      Oracles and metrics read it; models never do.
   """
 
   x: Array
@@ -84,6 +84,10 @@ class Predictor:
     """
     del axis
     return self.score(episodes), jnp.float32(0), None
+
+  def activations(self, x: Array, y: Array) -> dict[str, Array]:
+    """What a model computes on its way, by name, for episodes `[B, K, ...]`, `[B, K]`."""
+    raise NotImplementedError
 
   def at(self, x_context: Array, y_context: Array, x_query: Array, task: Any = None) -> Likelihood:
     """The predictive distribution at queries `[Q, D]` after a context `[k, D]`, `[k]`: `[Q]`.

@@ -54,7 +54,7 @@ class Experiment(AbstractExperiment):
     self._steps = self._devices.pmap_steps(step, self.most_steps)
     self._state: Any = None  # on the devices, from its first use on
     self._eval_tasks: dict[Callable, Task] = {}  # by what makes them
-    self._reference_scores: dict[Callable, Arrays] = {}  # by the same; no state enters them
+    self._reference_scores: dict[tuple, Arrays] = {}  # no state enters them
 
   @property
   def state(self) -> TrainState:
@@ -88,8 +88,8 @@ class Experiment(AbstractExperiment):
       given = self.config.init_from
       try:
         source = load(given)
-        rules = build.warm_start_of(self.config, source.config)
-        params = warm_start(self.state.params, source.params, rules)
+        how = build.warm_start_of(self.config, source.config)
+        params = warm_start(self.state.params, source.params, how)
       except ValueError as error:
         raise BadInput(f'init_from is {given!r}: {error}') from error
       self.state = self.state.replace(params=params, model_state=source.model_state)
@@ -131,12 +131,13 @@ class Experiment(AbstractExperiment):
     """The scores of a mode's references, measured once for all checkpoints and modes of a task."""
     if mode.references is None or mode.score_references is None:
       return {}
-    if mode.task not in self._reference_scores:
+    key = mode.task, mode.references, mode.score_references
+    if key not in self._reference_scores:
       task = self._eval_task(mode)
       references = self._devices.replicate(mode.references(self.config, task))
       measure = _measure(mode.score_references, ())
-      self._reference_scores[mode.task] = self._measure(measure, task, (references, None), check)
-    return self._reference_scores[mode.task]
+      self._reference_scores[key] = self._measure(measure, task, (references, None), check)
+    return self._reference_scores[key]
 
   def _measure(self, measure: Callable, task: Task, tree: Any, check: CheckSignal) -> Arrays:
     """Measures all evaluation episodes, batch by batch: arrays `[episodes, ...]`.

@@ -2,8 +2,9 @@
 
 A family reads C linear predictors (`eta [..., C]`; C = 1 except for the multinomial, where it is
 the number of classes). `statistic` is what a sample mean estimates and what the link maps to eta: y
-itself, or its one-hot vector. A family of one's own is one `Family(...)`; see
-`tests/test_own_family.py`.
+itself, or its one-hot vector. A user-defined family is one `Family(...)`, such as
+`examples/own_family.py`; its log-likelihood has to be concave in eta, so that Newton's method finds
+the mode of a posterior.
 """
 
 import dataclasses
@@ -27,8 +28,11 @@ from icljax.likelihoods import (
 
 
 class Dispersion(struct.PyTreeNode):
-  """What a family has besides eta: `noise`, the standard deviation of `linear`, and `r`, the size
-  of `neg_binomial`.
+  """What a family has besides eta.
+
+  Attributes:
+    noise: the standard deviation of `linear`.
+    r: the size of `neg_binomial`.
   """
 
   noise: Array
@@ -49,7 +53,8 @@ class Family:
     mean: the inverse link, eta [..., C] -> expected statistic [..., C].
     link: expected statistic [..., C] -> eta [..., C].
     statistic: y [...] -> [..., C].
-    predictors: C, the number of linear predictors.
+    predictors: C, the number of linear predictors. Targets of a family with several are classes
+      0..C-1, and models read them as one-hot vectors.
     conjugate: whether a Gaussian prior on the weights gives an exactly Gaussian posterior.
   """
 
@@ -98,6 +103,6 @@ def multinomial(classes: int) -> Family:
 
 
 def families(classes: int) -> dict[str, Family]:
-  """Every family by name; `classes` is the multinomial's."""
+  """Every family by name, those of `icljax.glm.checks.FAMILIES`; `classes` is the multinomial's."""
   known = [LINEAR, LOGISTIC, POISSON, NEG_BINOMIAL, EXPONENTIAL, multinomial(classes)]
   return {family.name: family for family in known}

@@ -16,6 +16,7 @@ from icljax.base import Episode, Predictor
 from icljax.likelihoods import Eta, Likelihood
 from icljax.subjects import subject_of
 from icljax.training.step import TrainState
+from jaxline_lite import terminal
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
 from jaxline_lite.evaluate import choose_steps
@@ -42,7 +43,7 @@ def load(run: str | Path, checkpoint: int | str = 'latest') -> 'TrainedModel':
     raise BadInput(
       f'{run} is one checkpoint, and checkpoint is {checkpoint!r}; give the run, or leave that out'
     )
-  checkpoints = Checkpoints(folder / 'checkpoints', print)
+  checkpoints = Checkpoints(folder / 'checkpoints', terminal.show)
   which = named or str(checkpoint)
   (steps,) = choose_steps(folder, config, checks, which, checkpoints.steps())
   target = jax.eval_shape(lambda: build.init_state(config))

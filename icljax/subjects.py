@@ -4,6 +4,7 @@ A subject is a folder of icljax. Its `checks.py` says which configs can be follo
 JAX; the `SUBJECT` of its `subject.py` makes everything else from a config.
 """
 
+import abc
 import dataclasses
 import importlib
 from collections.abc import Callable, Hashable, Mapping
@@ -41,7 +42,7 @@ class ModeRule:
 
 
 class Report(NamedTuple):
-  """What an evaluation found.
+  """What an evaluation found: the loop's `Evaluation`, which subjects do not import.
 
   Attributes:
     metrics: numbers by name.
@@ -98,7 +99,7 @@ class EvalMode:
     task: (config) -> the task whose episodes are evaluated.
     score: (task, model, data, indices, *options) -> arrays by name, `[B, ...]`.
     summarize: (context, arrays of the model, arrays of the references) -> the report.
-    draw: writes pictures, and the numbers behind them as CSV.
+    draw: writes pictures, and the numbers behind curves as CSV.
     compare: (folder, title, reports by model, configs by model) -> a table of several models.
     options: (config) -> what `score` gets besides: hashable, for it is compiled in.
     references: (config, task) -> the arrays that predictors without training need, or None where
@@ -147,21 +148,28 @@ class Checks(Protocol):
 class Subject(Protocol):
   """What shared code asks of a subject: from a config to what trains, is trained and is measured.
 
-  Every method raises ValueError if what the config names is not there, or cannot be imported.
+  Every method raises ValueError if what the config names is not there, or cannot be imported. A
+  subject inherits from this class, so that a method that is missing is noticed at once. Its config
+  has, besides its own fields, those that shared code reads: `model.{sequence, layers, width, heads,
+  precision}`, `training.batch_size`, `optimizer.*`, `early_stopping.*`, and `eval_modes`.
   """
 
+  @abc.abstractmethod
   def task(self, config: ConfigDict) -> 'Task':
     """The task that is trained on."""
     ...
 
+  @abc.abstractmethod
   def data(self, config: ConfigDict) -> Any:
     """What the inputs of episodes point to; None where they are what the model reads."""
     ...
 
+  @abc.abstractmethod
   def network(self, config: ConfigDict) -> 'nn.Module':
     """The model without parameters; two configs of one shape give equal ones."""
     ...
 
+  @abc.abstractmethod
   def init(
     self, network: Any, task: Any, item: 'jax.ShapeDtypeStruct', points: int, key: 'jax.Array'
   ) -> tuple[Any, Any]:
@@ -173,14 +181,17 @@ class Subject(Protocol):
     """
     ...
 
+  @abc.abstractmethod
   def predictor(self, network: Any, task: Any, params: Any, model_state: Any) -> 'Predictor':
     """The model with parameters: a pytree, whose leaves may have further leading axes."""
     ...
 
+  @abc.abstractmethod
   def full_size_step(self, config: ConfigDict) -> 'jax.Array':
     """The training step from which on episodes are as they stay, `[]`."""
     ...
 
+  @abc.abstractmethod
   def warm_start(self, config: ConfigDict, source: ConfigDict) -> WarmStart:
     """How a config takes the parameters of a run with the config `source`.
 
@@ -189,14 +200,17 @@ class Subject(Protocol):
     """
     ...
 
+  @abc.abstractmethod
   def modes(self, config: ConfigDict) -> dict[str, EvalMode]:
     """The eval modes that a run of this config can have, by name."""
     ...
 
+  @abc.abstractmethod
   def describe_data(self, config: ConfigDict) -> str:
     """What inputs are, for logs and titles; nothing where they are drawn from nothing."""
     ...
 
+  @abc.abstractmethod
   def draw_training(
     self,
     path: Path,
@@ -213,18 +227,22 @@ class Subject(Protocol):
     """
     ...
 
+  @abc.abstractmethod
   def item(self, config: ConfigDict) -> 'jax.ShapeDtypeStruct':
     """Shape and type of one input as a model reads it."""
     ...
 
+  @abc.abstractmethod
   def points(self, config: ConfigDict) -> int:
     """K of the longest episodes that a model reads, query included."""
     ...
 
+  @abc.abstractmethod
   def describe(self, config: ConfigDict) -> str:
     """What a model was trained on, in a few words."""
     ...
 
+  @abc.abstractmethod
   def check_pairs(
     self,
     config: ConfigDict,
@@ -235,11 +253,13 @@ class Subject(Protocol):
     """Raises ValueError for inputs `[k, ...]`, `[Q, ...]` or targets `[k]` that cannot occur."""
     ...
 
+  @abc.abstractmethod
   def complete(self, config: ConfigDict, answer: 'Likelihood | Eta', family: str) -> 'Likelihood':
     """The predictive distribution that an answer `[Q]` of the model stands for.
 
     Args:
-      family: which family an `eta` model answers for; '' if nothing is said.
+      family: which family an `eta` model answers for; '' if nothing is said. A subject whose
+        answers are whole refuses it.
 
     Raises:
       ValueError: if a family is missing or does not fit.

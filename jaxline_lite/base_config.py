@@ -1,4 +1,4 @@
-"""Every default of the loop, with a sentence. Imports no JAX, so that a wrong config fails at once."""
+"""Every default of the loop, with a sentence. Imports no JAX: a wrong config fails at once."""
 
 import difflib
 import re

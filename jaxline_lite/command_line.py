@@ -1,4 +1,4 @@
-"""From a command line to a config, or to one line that says what is wrong with it. Imports no JAX."""
+"""From a command line to a config, or to one line that says what is wrong. Imports no JAX."""
 
 import re
 from collections.abc import Sequence

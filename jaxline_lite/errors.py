@@ -10,7 +10,7 @@ class CommandError(Exception):
 
 
 class BadInput(CommandError):
-  """What was given cannot be used: the message says what was given, what is allowed and what to do."""
+  """What was given cannot be used; the message says what is allowed and what to do."""
 
   status = 2
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
+from jaxline_lite import terminal
 from jaxline_lite.base_config import check_base_config, nearest
 from jaxline_lite.errors import BadInput
 from jaxline_lite.experiment import AbstractExperiment, Evaluation
@@ -72,7 +73,7 @@ def train(
 
     experiment = make(config)
     experiment.check_training()
-    if not Checkpoints(folder / 'checkpoints', print).begun():
+    if not Checkpoints(folder / 'checkpoints', terminal.show).begun():
       experiment.begin()  # all three may refuse the config too, and then the folder stays nobody's
     config = experiment.with_machine_defaults(config)
     record_config(folder, config, rules)

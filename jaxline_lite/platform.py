@@ -1,4 +1,4 @@
-"""The command: absl flags in, an exit status out. Imports no JAX until a config has been checked."""
+"""The command: absl flags in, an exit status out. Imports no JAX until a config is checked."""
 
 import importlib
 import pdb
@@ -9,22 +9,26 @@ from typing import cast
 
 from ml_collections import ConfigDict
 
-from jaxline_lite import command_line, modes
+from jaxline_lite import command_line, modes, terminal
 from jaxline_lite.errors import BadInput, CommandError
 from jaxline_lite.experiment import AbstractExperiment
 from jaxline_lite.rules import Rules
 from jaxline_lite.run_folder import flat
 
-USAGE = """usage: python run.py --config=FILE[:WORDS] [--jaxline_mode MODE] [--config.FIELD=VALUE ...]
+USAGE = """\
+usage: python run.py --config=FILE[:WORDS] [--jaxline_mode MODE] [--config.FIELD=VALUE ...]
 
-  FILE[:WORDS]    a config such as configs/glm.py; after the colon a preset and a size (quick, paper), in any order
+  FILE[:WORDS]    a config such as configs/glm.py; after the colon a preset and a size (quick,
+                  paper), in any order
   MODE            train (the default), train_eval, eval, or one eval mode such as eval_poisson
-  --config.FIELD  any field of the config, such as --config.training.batch_size=128; FILE and jaxline_lite/base_config.py
-                  list them, with a sentence each
+  --config.FIELD  any field of the config, such as --config.training.batch_size=128; FILE and
+                  jaxline_lite/base_config.py list them, with a sentence each
 
   --jaxline_post_mortem        opens the debugger where an exception was raised
   --jaxline_disable_pmap_jit   runs operation by operation
-exit status: 0 finished, 1 a bug, 2 bad input, 3 diverged, 75 stopped with everything saved, 130 interrupted twice"""
+
+exit status: 0 finished, 1 a bug, 2 bad input, 3 diverged, 75 stopped with everything saved,
+130 interrupted twice"""
 
 LATER_MODES = ('sweep', 'report')
 
@@ -35,13 +39,13 @@ def main(experiment: str, checks: str) -> None:
   Args:
     experiment: 'module:Class', an `AbstractExperiment` to be built from a config; imported when
       everything is checked.
-    checks: a module without JAX with `check(config)`, which raises ValueError;
-      `eval_modes(config)`, the names of all eval modes; `resumable(config)`, the fields in which a
-      continued run may differ.
+    checks: a module without JAX that has the functions of `rules.Rules`.
   """
+  terminal.open_missing_streams()
   argv = list(sys.argv)  # ml_collections finds its overrides nowhere else
   if {'--help', '-h', '--helpshort', '--helpfull', '-help'} & set(argv):
-    print(USAGE)
+    terminal.show(USAGE)
+    terminal.end_streams()
     sys.exit(0)
   try:
     _run(experiment, checks, argv)
@@ -51,8 +55,10 @@ def main(experiment: str, checks: str) -> None:
       pdb.post_mortem(error.__traceback__)
     if not isinstance(error, CommandError):
       raise
-    print(' '.join(str(error).split()), file=sys.stderr)
+    terminal.show(' '.join(str(error).split()), error=True)
     sys.exit(error.status)
+  finally:
+    terminal.end_streams()
 
 
 def _refuse_foreign(overrides: dict[str, object], configs: Sequence[ConfigDict]) -> None:

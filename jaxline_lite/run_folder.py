@@ -19,9 +19,10 @@ from jaxline_lite.rules import Rules
 
 # What may differ between a run and its continuation: nothing that reaches a parameter.
 RESUMABLE = frozenset({
-  'log_train_data_interval', 'save_checkpoint_interval', 'keep_checkpoints', 'eval_interval', 'eval_modes', 'eval_checkpoints',
-  'final_eval', 'one_off_evaluate', 'best_model_eval_metric', 'best_model_eval_metric_higher_is_better', 'eval',
-  'compilation_cache', 'checkpoint_dir', 'restore_path',
+  'log_train_data_interval', 'save_checkpoint_interval', 'keep_checkpoints', 'eval_interval',
+  'eval_modes', 'eval_checkpoints', 'final_eval', 'one_off_evaluate', 'best_model_eval_metric',
+  'best_model_eval_metric_higher_is_better', 'eval', 'compilation_cache', 'checkpoint_dir',
+  'restore_path',
 })  # fmt: skip
 
 

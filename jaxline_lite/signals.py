@@ -5,10 +5,12 @@ import signal
 import socket
 import threading
 
+from jaxline_lite import terminal
 from jaxline_lite.errors import Stopped
 
 CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 INTERRUPTED_TWICE = 130
+INTERRUPTED = '\ninterrupted: the step is finished and saved; once more quits at once'
 
 
 class StopFlag:
@@ -45,12 +47,12 @@ class StopFlag:
   def _listen(self, reader: socket.socket) -> None:
     while received := reader.recv(1):
       number = signal.Signals(received[0])
+      self.received = self.received or number  # first: nothing that follows may fail before it
       if number == signal.SIGINT and self._interrupted:
         os._exit(INTERRUPTED_TWICE)
       if number == signal.SIGINT:
         self._interrupted = True
-        os.write(2, b'\ninterrupted: the step is finished and saved; once more quits at once\n')
-      self.received = self.received or number
+        terminal.show(INTERRUPTED, error=True)
     reader.close()
 
   def check(self) -> None:

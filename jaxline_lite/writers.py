@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from jaxline_lite import terminal
 from jaxline_lite.files import JsonLines
 
 
@@ -17,32 +18,35 @@ def clock(seconds: float) -> str:
 
 
 class Log:
-  """Writes lines to a file and to standard output; on a terminal, steps move a progress bar
-  instead.
+  """Writes lines to a file, then to standard output; on a terminal, steps move a progress bar.
+
+  A line that cannot be shown is in the file all the same.
   """
 
   def __init__(self, path: Path | None):
-    self._file = path.open('a') if path else None
+    self._file = path.open('a', encoding='utf-8') if path else None
     self._bar: tqdm | None = None
 
   def show_progress(self, total: int, first: int) -> None:
     """On a terminal, shows a progress bar from here on."""
-    if sys.stderr.isatty():
-      self._bar = tqdm(total=total, initial=first, unit='step', dynamic_ncols=True)
+    if terminal.is_terminal(sys.stderr):
+      options = {'unit': 'step', 'dynamic_ncols': True, 'file': terminal.StandardError()}
+      self._bar = tqdm(total=total, initial=first, **options)
 
   def say(self, text: str) -> None:
     """Shows and records lines that tell an event."""
     self._record(text)
-    if self._bar is None:
-      print(text, flush=True)
-    else:
-      self._bar.write(text, file=sys.stdout)
+    if self._bar is not None:
+      self._bar.clear()
+    terminal.show(text)
+    if self._bar is not None:
+      self._bar.refresh()
 
   def step(self, text: str) -> None:
     """Records the line of a step; where there is no progress bar, shows it."""
     self._record(text)
     if self._bar is None:
-      print(text, flush=True)
+      terminal.show(text)
 
   def progress(self, step: int, **values: str) -> None:
     """Moves the progress bar."""

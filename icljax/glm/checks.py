@@ -6,6 +6,7 @@ from icljax import plugins
 from icljax.fields import at_least, get, names, one_of, positive, user_defined_or
 from icljax.subjects import ModeRule
 
+# In the order of `icljax.families.families`, which has to have the same.
 FAMILIES = ('linear', 'logistic', 'poisson', 'neg_binomial', 'exponential', 'multinomial')
 HEADS = ('mixture', 'eta')
 TOKENS = ('pairs', 'interleaved')
@@ -19,6 +20,7 @@ ABSENT_FIELDS = {
   'task.curriculum.points_increment': 4,
   'eval.metrics': '',
 }
+RESERVED = {'joint'}  # names of eval modes that no family may take
 # The task that is evaluated, and the oracles that its targets are measured against.
 READS = frozenset({'seed', 'episodes', 'posterior_samples', 'scale', 'r'})
 
@@ -46,7 +48,9 @@ def evaluated_families(config: ConfigDict) -> dict[str, str]:
 
 def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:
   """The eval modes that a run of this config can have, by name."""
-  modes = ['eval', *(['eval_joint'] if is_joint(config) else []), *evaluated_families(config)]
+  modes = ['eval', *evaluated_families(config)]
+  if is_joint(config):
+    modes.insert(1, 'eval_joint')
   return {mode: ModeRule(mode, READS) for mode in modes}
 
 
@@ -72,10 +76,11 @@ def _check_names(config: ConfigDict) -> None:
   for family in family_names(config):
     user_defined_or('task.families', family, FAMILIES)
   short = [plugins.short_name(family) for family in family_names(config)]
-  if not short or len(set(short)) < len(short) or 'joint' in short:
+  if not short or len(set(short)) < len(short) or set(short) & RESERVED:
     raise ValueError(
       f'task.families is {config.task.families!r}; allowed are some of {", ".join(FAMILIES)}, or '
-      "user-defined ones as 'module:name', with names that differ and none of them 'joint'"
+      "user-defined ones as 'module:name', with names that differ, none of them "
+      f'{" or ".join(sorted(RESERVED))}'
     )
   if config.task.own:
     plugins.check_importable('task.own', config.task.own)

@@ -17,8 +17,8 @@ from jax.scipy.special import logsumexp
 from icljax.families import Dispersion, Family
 from icljax.glm.cholesky import cholesky, solve_lower, solve_upper
 
-# From 0, on 200 contexts of 20 pairs of each family with D = 1, 4, 10, 6 to 8 steps reach the mode to
-# 1e-6; two more are for contexts that are harder.
+# From 0, on 200 contexts of 20 pairs of each family with D = 1, 4, 10, 6 to 8 steps reach the mode
+# to 1e-6; two more are for contexts that are harder.
 NEWTON_STEPS = 10
 LARGEST_STEP = 2.0  # in eta, at any point that is seen
 
@@ -62,7 +62,7 @@ class Samples(struct.PyTreeNode):
 
 
 def sobol_normals(samples: int, dims: int) -> np.ndarray:
-  """Standard normals `[S, dims]` spread evenly (scrambled Sobol points), the same ones every time."""
+  """Standard normals `[S, dims]` spread evenly, scrambled Sobol points, always the same ones."""
   from scipy.stats import norm, qmc
 
   uniform = qmc.Sobol(dims, scramble=True, rng=np.random.default_rng(0)).random(samples)
@@ -125,8 +125,9 @@ def sample(
   """
   beta, factor = mode(family, prior, x, y, mask)
   size = beta.size
-  # Of widenings from 1 to 1.5, the lowest effective number of samples over 1,000 contexts was largest
-  # at 1.1 to 1.2 for 4, 10 and 16 coefficients, and wider for one; a power law through these.
+  # Of widenings from 1 to 1.5, the lowest effective number of samples over 1,000 contexts was
+  # largest at 1.1 to 1.2 for 4, 10 and 16 coefficients, and wider for one; a power law through
+  # these.
   widen = 1.0 if family.conjugate else 1 + 0.32 * size ** (-1 / 3)
   z = normals[:, :size]
   offsets = widen * z @ solve_upper(factor, jnp.eye(size)).T

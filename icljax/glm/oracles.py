@@ -1,11 +1,12 @@
-"""What can be known about a generalized linear model from k pairs: the references that a model is
-measured against.
+"""What can be known of a generalized linear model from k pairs: what a model is measured against.
 
-told the weights       true
-told the family        map (plugs in the posterior mode), plugin (plugs in the mean that the
-posterior predicts: the best
-                       that one eta can do), bayes_family (the posterior predictive), naive (the mean of the targets so far)
-told neither           bayes (the posterior predictive over all families)
+told the weights   true
+told the family    map, which plugs in the posterior's mode
+                   plugin, which plugs in the mean that the posterior predicts: the best that
+                   one eta can do
+                   bayes_family, the posterior predictive
+                   naive, which plugs in the mean of the targets so far
+told neither       bayes, the posterior predictive over all families
 """
 
 from collections.abc import Sequence

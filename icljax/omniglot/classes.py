@@ -104,7 +104,7 @@ class Table(struct.PyTreeNode):
   def draw_distinct(
     self, key: Array, group: Array, count: int, without: Array | None = None
   ) -> Array:
-    """Positions `[count]` of a group, one after another without those before. The key is consumed."""
+    """Positions `[count]` of a group, each without those before it. The key is consumed."""
     chosen = jnp.zeros(0, jnp.int32) if without is None else without
     before = chosen.size
     for each in jax.random.split(key, count):

@@ -1,4 +1,4 @@
-"""What can be known of a sequence's last label without training: the labels that its context gives."""
+"""What can be known of the last label without training: the labels that the context gives."""
 
 import jax.numpy as jnp
 from jax import Array

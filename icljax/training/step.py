@@ -82,6 +82,7 @@ def make_train_step(
     episodes = render(task, data, draw_batch(task, key, t, jnp.arange(batch_size), axis))
 
     def loss_of(params):
+      # Of the whole task: a curriculum changes what is drawn, not the model.
       model = make_predictor(settings.task, params, state.model_state)
       scores, side_loss, model_state = model.training_scores(episodes, axis)
       loss = losses.nats(scores, episodes).mean()

@@ -15,7 +15,7 @@ from icljax.subjects import WarmStart
 RARE = -8.0
 
 
-def warm_start(fresh: Any, trained: Any, rules: WarmStart) -> Any:
+def warm_start(fresh: Any, trained: Any, how: WarmStart) -> Any:
   """Parameters in the structure of `fresh`: those of `trained` where it has them.
 
   A family that `trained` does not know keeps its fresh layer in the head, but so little weight in
@@ -23,13 +23,13 @@ def warm_start(fresh: Any, trained: Any, rules: WarmStart) -> Any:
 
   Args:
     fresh, trained: parameters as pytrees of dicts.
-    rules: how those of `trained` are to be understood.
+    how: how those of `trained` are to be understood.
 
   Raises:
     ValueError: if `trained` has a parameter of another shape, or one that `fresh` does not have.
   """
   ours, theirs = named(fresh), named(trained)
-  if not rules.same_families:
+  if not how.same_families:
     theirs = {path: leaf for path, leaf in theirs.items() if not path.startswith(READ_OUT)}
   for path, leaf in theirs.items():
     if path not in ours or ours[path].shape != leaf.shape:
@@ -38,7 +38,7 @@ def warm_start(fresh: Any, trained: Any, rules: WarmStart) -> Any:
         f'its {path} {list(leaf.shape)} {here}; set the same sizes and at least its families'
       )
   merged = {
-    path: jnp.asarray(theirs[path]) if path in theirs else _unused(path, leaf, rules.components)
+    path: jnp.asarray(theirs[path]) if path in theirs else _unused(path, leaf, how.components)
     for path, leaf in ours.items()
   }
   return traverse_util.unflatten_dict(merged, sep='/')

@@ -44,7 +44,7 @@ def reliability(
 
 
 def calibration_error(probabilities: np.ndarray, family: np.ndarray) -> float:
-  """Expected calibration error of the first family's probability, 0 to 1 (Guo et al. 2017, eq. 3)."""
+  """Expected calibration error for the first family (Guo et al. 2017, eq. 3), 0 to 1."""
   predicted, observed, count = reliability(probabilities, family)
   filled = count > 0
   gaps = np.abs(predicted[filled] - observed[filled])
