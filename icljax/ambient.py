@@ -24,3 +24,14 @@ def fixed_arithmetic() -> Iterator[None]:
     jax.default_matmul_precision('highest'),
   ):
     yield
+
+
+def as_threefry(key: jax.Array) -> jax.Array:
+  """A key of any kind as one that every distribution can be drawn with; a threefry key as it is.
+
+  JAX draws Poisson counts with threefry keys alone.
+  """
+  is_typed = jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key)
+  if key.shape == (2,) if not is_typed else jax.random.key_impl(key) == PRNG:
+    return key
+  return jax.random.wrap_key_data(jax.random.bits(key, (2,), 'uint32'), impl=PRNG)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
+from icljax.ambient import PRNG
 from icljax.likelihoods import Eta, Likelihood
 
 # A commit that changes the bits of any training step raises it, and says why in CHANGELOG.
@@ -115,14 +116,16 @@ def render(task: Task, data: Any, episodes: Episode) -> Episode:
 
 def stream(seed: Array, name: str) -> Array:
   """The key of the random stream called `name` under an integer `seed` (both may be traced)."""
-  return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()) & 0x7FFFFFFF)
+  return jax.random.fold_in(jax.random.key(seed, impl=PRNG), zlib.crc32(name.encode()) & 0x7FFFFFFF)
 
 
 def draw_batch(
   task: Task, key: Array, step: Array | int, indices: Array, axis: str | None = None
 ) -> Episode:
-  """A step's episodes by their global indices `[B]`, or this device's share of them under a mapped
-  `axis`.
+  """A step's episodes by their global indices `[B]`, or this device's share of them.
+
+  Under a mapped `axis` its N members have ceil(B / N) each; where N does not divide B, the last
+  episode fills up what is missing.
 
   Every device draws the whole batch and keeps its part: compiled for other shapes, the same draws
   may round otherwise, so only like this are the episodes the same bits on any number of devices.
@@ -131,6 +134,7 @@ def draw_batch(
   episodes = jax.vmap(lambda index: task.sample(jax.random.fold_in(step_key, index)))(indices)
   if axis is None:
     return episodes
-  share = indices.shape[0] // jax.lax.axis_size(axis)
-  first = jax.lax.axis_index(axis) * share
-  return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, share), episodes)
+  count, members = indices.shape[0], jax.lax.axis_size(axis)
+  share = -(-count // members)
+  rows = jax.lax.axis_index(axis) * share + jnp.arange(share)
+  return jax.tree.map(lambda leaf: leaf[jnp.minimum(rows, count - 1)], episodes)

@@ -12,6 +12,7 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from icljax import build, checks
+from icljax.ambient import fixed_arithmetic
 from icljax.base import ARITHMETIC, Task
 from icljax.paired import Indices
 from icljax.parameters import parameter_table
@@ -37,16 +38,15 @@ class Experiment(AbstractExperiment):
   rules = checks
   arithmetic = ARITHMETIC
 
+  @fixed_arithmetic()
   def __init__(self, config: ConfigDict, on: Sequence[Any] | None = None):
     self.config, self._devices = build.with_machine_defaults(config), devices.Devices(on)
-    self._devices.check_divides(config.eval.batch_size, 'eval.batch_size')
     try:
       self._subject: Subject = subject_of(self.config)
       self._network = self._subject.network(self.config)
       self._modes = self._subject.modes(self.config)
       step, data = build.train_step(self.config), self._subject.data(self.config)
-      with jax.default_matmul_precision('highest'):
-        settings = build.make_settings(self.config)
+      settings = build.make_settings(self.config)
       self._check_options()
     except ValueError as error:  # of user-defined things, and of data that are not there
       raise BadInput(str(error)) from error
@@ -61,13 +61,15 @@ class Experiment(AbstractExperiment):
     return devices.unreplicate(self._replicated)
 
   @state.setter
+  @fixed_arithmetic()
   def state(self, state: TrainState) -> None:
     self._state = self._devices.replicate(state)
 
   @property
   def _replicated(self) -> TrainState:
     if self._state is None:
-      self._state = self._devices.replicate(build.init_state(self.config))
+      with fixed_arithmetic():
+        self._state = self._devices.replicate(build.init_state(self.config))
     return self._state
 
   @property
@@ -83,6 +85,7 @@ class Experiment(AbstractExperiment):
   def check_training(self) -> None:
     self._devices.check_divides(self.config.training.batch_size, 'training.batch_size')
 
+  @fixed_arithmetic()
   def begin(self) -> None:
     if self.config.init_from:
       given = self.config.init_from
@@ -96,9 +99,10 @@ class Experiment(AbstractExperiment):
       # The checkpoint, for a run's newest one is another one later.
       self.config.init_from = str(source.path)
 
+  @fixed_arithmetic()
   def step(self, first: int, count: int) -> Arrays:
-    with jax.default_matmul_precision('highest'):
-      self._state, metrics = self._steps(self._data, self._settings, self._replicated, first, count)
+    state = self._replicated
+    self._state, metrics = self._steps(self._data, self._settings, state, first, count)
     return metrics
 
   def describe(self) -> str:
@@ -109,6 +113,7 @@ class Experiment(AbstractExperiment):
     table = parameter_table(self.state.params)
     return f'{table}\n{data + " " if data else ""}on {where}, {products}{source}'
 
+  @fixed_arithmetic()
   def evaluate(self, mode: str, check: CheckSignal) -> Evaluation:
     chosen = self._modes[mode]
     task, options = self._eval_task(chosen), chosen.options(self.config)
@@ -123,8 +128,7 @@ class Experiment(AbstractExperiment):
   def _eval_task(self, mode: EvalMode) -> Task:
     """The task of a mode, made once."""
     if mode.task not in self._eval_tasks:
-      with jax.default_matmul_precision('highest'):
-        self._eval_tasks[mode.task] = mode.task(self.config)
+      self._eval_tasks[mode.task] = mode.task(self.config)
     return self._eval_tasks[mode.task]
 
   def _references(self, mode: EvalMode, check: CheckSignal) -> Arrays:
@@ -151,8 +155,7 @@ class Experiment(AbstractExperiment):
     batches = []
     for first in range(0, episodes, batch):
       check()
-      with jax.default_matmul_precision('highest'):
-        batches.append(program(arguments, tree, first, batch))
+      batches.append(program(arguments, tree, first, batch))
     return {
       name: np.concatenate([part[name] for part in batches])[:episodes] for name in batches[0]
     }
@@ -184,6 +187,7 @@ class Experiment(AbstractExperiment):
       path = folder / 'train.png'
       self._subject.draw_training(path, title, logged, evaluated)
 
+  @fixed_arithmetic()
   def draw_evaluation(
     self,
     mode: str,

@@ -18,6 +18,8 @@ from flax import struct
 from jax import Array
 from jax.scipy.special import gammaln, logsumexp
 
+from icljax.ambient import as_threefry
+
 # jax.random.exponential and gamma do return 0.0, where a log density is infinite.
 SMALLEST_POSITIVE = 1e-30
 
@@ -121,7 +123,7 @@ class Poisson(Likelihood):
     return jnp.exp(self.eta)
 
   def sample(self, key):
-    return jax.random.poisson(key, self.mean()).astype(jnp.float32)
+    return jax.random.poisson(as_threefry(key), self.mean()).astype(jnp.float32)
 
 
 class NegativeBinomial(Likelihood):
@@ -143,7 +145,7 @@ class NegativeBinomial(Likelihood):
     return jnp.exp(self.eta)
 
   def sample(self, key):
-    rate_key, count_key = jax.random.split(key)
+    rate_key, count_key = jax.random.split(as_threefry(key))
     rate = jax.random.gamma(rate_key, self.r) * self.mean() / self.r
     return jax.random.poisson(count_key, rate).astype(jnp.float32)
 

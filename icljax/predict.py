@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
 from icljax import build, checks
+from icljax.ambient import fixed_arithmetic
 from icljax.base import Episode, Predictor
 from icljax.likelihoods import Eta, Likelihood
 from icljax.subjects import subject_of
@@ -25,6 +26,7 @@ from jaxline_lite.run_folder import read_config, run_of
 QUERIES = 64  # answered at once: a batch that keeps two cores busy, and little to wait for
 
 
+@fixed_arithmetic()
 def load(run: str | Path, checkpoint: int | str = 'latest') -> 'TrainedModel':
   """The trained model of a run.
 
@@ -67,6 +69,7 @@ class TrainedModel(Predictor):
     task: the task that it was trained on.
   """
 
+  @fixed_arithmetic()
   def __init__(self, config: ConfigDict, step: int, state: TrainState, path: Path = Path()):
     self.config, self.step, self.path = config, step, path
     self.params, self.model_state = state.params, state.model_state
@@ -81,6 +84,7 @@ class TrainedModel(Predictor):
     described = self._subject.describe(self.config)
     return f'TrainedModel({str(self.path)!r}, step={self.step}, {described})'
 
+  @fixed_arithmetic()
   def at(
     self,
     x_context: ArrayLike,
@@ -113,7 +117,7 @@ class TrainedModel(Predictor):
 
   def along(self, episodes: Episode) -> Likelihood | Eta:
     """The predictive distribution of every target of episodes, `[B, K]`."""
-    with jax.default_matmul_precision('highest'):
+    with fixed_arithmetic():
       return self._along(self._model, episodes)
 
   def activations(self, x: ArrayLike, y: ArrayLike, names: str = '*') -> dict[str, np.ndarray]:
@@ -140,7 +144,7 @@ class TrainedModel(Predictor):
       )
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
       raise ValueError('x and y have numbers that are not finite')
-    with jax.default_matmul_precision('highest'):
+    with fixed_arithmetic():
       activations = self._activations(self._model, x, y)
     chosen = {
       name: np.asarray(value) for name, value in activations.items() if fnmatch.fnmatch(name, names)

@@ -4,8 +4,9 @@ Every device holds the whole state and works on its share of a batch; a mean ove
 agree.
 """
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,18 @@ PROGRAMS = 64  # compiled ones that a process keeps: more than one config has
 Metrics = dict[str, np.ndarray]
 
 
-def cache_programs() -> None:
-  """Keeps compiled programs on disk, unless JAX was told where to already."""
-  if not jax.config.values['jax_compilation_cache_dir']:
-    jax.config.update('jax_compilation_cache_dir', str(Path.home() / '.cache' / 'jaxline_lite'))
+@contextlib.contextmanager
+def programs_on_disk(wanted: bool) -> Iterator[None]:
+  """Keeps compiled programs on disk if `wanted`, unless JAX was told where to already."""
+  name = 'jax_compilation_cache_dir'
+  if jax.config.values[name] or not wanted:
+    yield
+    return
+  jax.config.update(name, str(Path.home() / '.cache' / 'jaxline_lite'))
+  try:
+    yield
+  finally:
+    jax.config.update(name, None)
 
 
 def many_steps(step: Callable, most: int) -> Callable:
@@ -79,11 +88,14 @@ class Devices:
     self.devices = list(devices or jax.local_devices())
 
   def check_divides(self, number: int, name: str) -> None:
-    """Raises BadInput if `number` examples cannot be shared equally."""
-    if number % len(self.devices):
+    """Raises BadInput if so many examples cannot be shared equally, with the nearest that can."""
+    count = len(self.devices)
+    if number % count:
+      below = number // count * count
+      nearest = ' and '.join(str(size) for size in (below, below + count) if size)
       raise BadInput(
-        f'{name} is {number}, which {len(self.devices)} devices cannot share equally; allowed are '
-        f'multiples of {len(self.devices)}'
+        f'{name} is {number}, which {count} devices cannot share equally; the nearest that they '
+        f'can: {nearest}'
       )
 
   def replicate(self, tree: Any) -> Any:
@@ -120,8 +132,9 @@ class Devices:
     """Measurements on all devices.
 
     Args:
-      measure: (arguments, tree, indices, axis) -> a dict of `[count / N, ...]`. It gets all indices
-        `[count]` and finds its share of them by the axis name. The same function is compiled once.
+      measure: (arguments, tree, indices, axis) -> a dict of `[ceil(count / N), ...]`. It gets all
+        indices `[count]` and finds its share of them by the axis name; what fills up the last
+        shares is left out of the result. The same function is compiled once.
 
     Returns:
       (arguments, tree, first, count) -> a dict of `[count, ...]`, where the tree is replicated.
@@ -134,7 +147,8 @@ class Devices:
     def run(arguments, tree, first, count):
       measured = program(place, arguments, tree, first + np.arange(count, dtype=np.int32))
       return {
-        name: np.asarray(rows).reshape(count, *rows.shape[2:]) for name, rows in measured.items()
+        name: np.asarray(rows).reshape(-1, *rows.shape[2:])[:count]
+        for name, rows in measured.items()
       }
 
     return run

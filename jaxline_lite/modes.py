@@ -70,14 +70,16 @@ def train(
     refuse_another(folder, config, rules)
     from jaxline_lite import train as loop
     from jaxline_lite.checkpoint import Checkpoints
+    from jaxline_lite.devices import programs_on_disk
 
-    experiment = make(config)
-    experiment.check_training()
-    if not Checkpoints(folder / 'checkpoints', terminal.show).begun():
-      experiment.begin()  # all three may refuse the config too, and then the folder stays nobody's
-    config = experiment.with_machine_defaults(config)
-    record_config(folder, config, rules)
-    loop.train(experiment, config, folder, stop, evaluates_along)
+    with programs_on_disk(config.compilation_cache):
+      experiment = make(config)
+      experiment.check_training()
+      if not Checkpoints(folder / 'checkpoints', terminal.show).begun():
+        experiment.begin()  # all three may refuse the config too, and the folder stays nobody's
+      config = experiment.with_machine_defaults(config)
+      record_config(folder, config, rules)
+      loop.train(experiment, config, folder, stop, evaluates_along)
   return folder
 
 
@@ -161,12 +163,13 @@ def evaluate(
     BadInput, Stopped.
   """
   from jaxline_lite import evaluate as loop
+  from jaxline_lite.devices import programs_on_disk
   from jaxline_lite.writers import Log
 
   log, models, runs = Log(None), [], evaluated_runs(configs[0])
   for config, (run, step, _) in zip(configs, runs):
     loop.check_choice(config, rules, run, step, log)  # refuses before anything is built
-  with StopFlag() as stop:
+  with StopFlag() as stop, programs_on_disk(configs[0].compilation_cache):
     for config, (run, step, title) in zip(configs, runs):
       experiment = make(config)
       for chosen, evaluations in loop.evaluate_run(experiment, config, run, step, modes, stop, log):
@@ -209,13 +212,15 @@ def check(config: ConfigDict, mode: str, rules: Rules) -> None:
 
 def make(experiment: str, config: ConfigDict) -> AbstractExperiment:
   """Imports JAX and builds the experiment 'module:Class'."""
-  flags = [flag for flag in os.environ.get('XLA_FLAGS', '').split() if flag != DETERMINISTIC]
-  flags += [DETERMINISTIC] if config.deterministic else []
-  # Read when JAX first looks for devices: in a notebook, before anything is computed.
-  os.environ['XLA_FLAGS'] = ' '.join(flags)
-  from jaxline_lite import devices
+  before = os.environ.get('XLA_FLAGS')
+  if config.deterministic:
+    os.environ['XLA_FLAGS'] = f'{before or ""} {DETERMINISTIC}'.strip()
+  import jax
 
-  if config.compilation_cache:
-    devices.cache_programs()
+  jax.local_devices()  # reads the flags, if it is the first to ask: a notebook may have before
+  if config.deterministic and before is None:
+    del os.environ['XLA_FLAGS']
+  elif before is not None:
+    os.environ['XLA_FLAGS'] = before
   module, _, name = experiment.partition(':')
   return getattr(importlib.import_module(module), name)(config)

@@ -8,6 +8,8 @@ import numpy as np
 from flax import struct
 from jax import Array
 
+from icljax.ambient import PRNG
+
 VARIANTS = 8  # of an augmented class: 4 * flip + rotation
 
 
@@ -70,7 +72,7 @@ class Symbols(struct.PyTreeNode):
 def noisy(items: Array, scale: Array, seeds: Array) -> Array:
   """Items with N(0, scale^2) added to every number, drawn anew for every seed `[...]`."""
   flat = items.reshape(seeds.size, -1)
-  noise = jax.vmap(lambda seed: jax.random.normal(jax.random.key(seed), flat.shape[1:]))(
+  noise = jax.vmap(lambda seed: jax.random.normal(jax.random.key(seed, impl=PRNG), flat.shape[1:]))(
     seeds.reshape(-1)
   )
   return items + scale * noise.reshape(items.shape)
