@@ -3,17 +3,20 @@
     python -m benchmarks.oracles               # both tables; wants a quiet machine
 
 Modes: the maximum a posteriori coefficients after each of 0..39 pairs of 1,000 episodes.
-  Newton        `baselines.posterior.mode` over prefixes and episodes, chunks of episodes as in
-  `Oracles`, compiled statsmodels   GLM.fit_regularized with L1_wt=0, which is this objective (ridge
-  by BFGS), one fit at a time in one process;
-                timed on a sample of (episode, length) with length 1..39 and multiplied
-  Adam          in JAX, compiled, all episodes at once, zero start, rate .05, at one length, and
-  multiplied by 40
+
+    Newton        `glm.laplace.mode` over prefixes and episodes, chunks of episodes as in `Oracles`,
+                  compiled
+    statsmodels   GLM.fit_regularized with L1_wt=0, which is this objective (ridge by BFGS), one fit
+                  at a time in one process; timed on a sample of (episode, length) with length 1..39
+                  and multiplied
+    Adam          in JAX, compiled, all episodes at once, zero start, rate .05, at one length, and
+                  multiplied by 40
+
 Gap: objective (minus log likelihood, clip left out, plus |beta|^2 / (2 * .32^2)) less that of
 Newton on the same contexts, in nats, computed in float64.
 
 Samples: the smaller of the effective numbers of samples of two neighbouring evidences, of 256, over
-1,000 episodes and 40 positions; and the time of `baselines.glm.prefixes` for them.
+1,000 episodes and 40 positions; and the time of `glm.oracles.prefixes` for them.
 """
 
 import argparse

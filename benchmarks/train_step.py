@@ -1,7 +1,7 @@
 """Training steps per second, drawing of episodes included, beside the same work in plain PyTorch.
 
     python -m benchmarks.train_step            # the table
-    python -m benchmarks.train_step --check    # that both sides do the same work, at the smallest size
+    python -m benchmarks.train_step --check    # that both sides do the same work
 
 A step draws Poisson and NB2 episodes (the preset `joint` of configs/glm.py with 16 pairs), runs a
 pre-norm transformer with a mixture head, and makes an Adam update of the mixture's log-likelihood
@@ -11,12 +11,13 @@ its fused attention and Adam, and reads nothing back between steps. Both start f
 parameters and take turns in one process, on all of its cores. Beside another busy process the ratio
 says nothing.
 
-rate   episodes per second, median of the repeats
-ratio  rate of icljax over that of PyTorch, median (least to greatest) over the repeats, each of
-which times both share  operations per second over those of a float32 product of two 2048 x 2048
-matrices, which every repeat times in both
-       libraries (GFLOP/s), the faster one counting. A step's operations are those of its matrix products, backward counted
-       as twice forward and attention in full: 3 * 2 B K (E (2D + 3) + layers (12 E^2 + 2 K E) + 2 E F J)
+    rate   episodes per second, median of the repeats
+    ratio  rate of icljax over that of PyTorch, median (least to greatest) over the repeats, each of
+           which times both
+    share  operations per second over those of a float32 product of two 2048 x 2048 matrices, which
+           every repeat times in both libraries (GFLOP/s), the faster one counting. A step's
+           operations are those of its matrix products, backward counted as twice forward and
+           attention in full: 3 * 2 B K (E (2D + 3) + layers (12 E^2 + 2 K E) + 2 E F J)
 """
 
 import argparse

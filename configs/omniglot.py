@@ -93,7 +93,8 @@ DEFAULTS = {
   'data.manual_dir': '',  # a folder with Omniglot's archives, where they are not to be downloaded
   'data.data_dir': '',  # where TFDS prepares; '' is its own default
   'data.cache_dir': '~/.cache/icljax',
-  'data.omniglot_config.omniglot_split': 'all',  # train, test, or one of them, small1, small2
+  # 'all' is train and test; or one of train, test, small1, small2.
+  'data.omniglot_config.omniglot_split': 'all',
   # Drawings of a class, procedural ones too; or 'single', or 'separated', a class for each.
   'data.omniglot_config.exemplars': 'all',
   'data.omniglot_config.augment_images': False,  # flips and rotations make 8 classes of each

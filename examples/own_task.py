@@ -1,6 +1,7 @@
-"""A user-defined task with its exact answer: linear regression in which half of the weights are 0.
+r"""A user-defined task with its exact answer: linear regression in which half of the weights are 0.
 
-    python run.py --config=configs/glm.py:linear --config.task.own=examples.own_task:sparse
+    python run.py --config=configs/glm.py:linear --config.checkpoint_dir=runs/sparse \
+      --config.task.own=examples.own_task:sparse
 
 It is measured against Bayes, which asks every set of weights, and ridge, the best without zeros.
 """

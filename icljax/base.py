@@ -125,7 +125,7 @@ def draw_batch(
   """A step's episodes by their global indices `[B]`, or this device's share of them.
 
   Under a mapped `axis` its N members have ceil(B / N) each; where N does not divide B, the last
-  episode fills up what is missing.
+  episode fills up the shares.
 
   Every device draws the whole batch and keeps its part: compiled for other shapes, the same draws
   may round otherwise, so only like this are the episodes the same bits on any number of devices.
@@ -136,5 +136,8 @@ def draw_batch(
     return episodes
   count, members = indices.shape[0], jax.lax.axis_size(axis)
   share = -(-count // members)
-  rows = jax.lax.axis_index(axis) * share + jnp.arange(share)
-  return jax.tree.map(lambda leaf: leaf[jnp.minimum(rows, count - 1)], episodes)
+  if missing := members * share - count:
+    last = jax.tree.map(lambda leaf: jnp.repeat(leaf[-1:], missing, axis=0), episodes)
+    episodes = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), episodes, last)
+  first = jax.lax.axis_index(axis) * share
+  return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, share), episodes)

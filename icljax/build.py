@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from icljax import plugins
 from icljax.base import Predictor, stream
 from icljax.models.sequence import machine_precision
 from icljax.subjects import Subject, WarmStart, subject_of
@@ -109,8 +110,25 @@ def warm_start_of(config: ConfigDict, source: ConfigDict) -> WarmStart:
   return subject_of(config).warm_start(config, source)
 
 
-def train_step(config: ConfigDict) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
-  """The step of `training.step.make_train_step`; configs of one shape have the same one."""
+def sharing_token(config: ConfigDict) -> object:
+  """What distinguishes programs that look alike: None where all of them can be shared.
+
+  What user-defined code reads may have changed since a program was compiled, as in a notebook; so
+  each experiment that has some has programs of its own.
+  """
+  named = [config.model.sequence, config.eval.get('metrics', '')]
+  named += [config.task.get(field, '') for field in ('own', 'families')]
+  return object() if any(map(plugins.is_user_defined, named)) else None
+
+
+def train_step(
+  config: ConfigDict, token: object = None
+) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
+  """The step of `training.step.make_train_step`; configs of one shape have the same one.
+
+  Args:
+    token: as `sharing_token` gives it.
+  """
   subject = subject_of(config)
   return _train_step(
     subject,
@@ -119,13 +137,21 @@ def train_step(config: ConfigDict) -> Callable[..., tuple[TrainState, dict[str, 
     config.optimizer.schedule,
     config.training.batch_size,
     config.early_stopping.patience > 0,
+    token,
   )
 
 
 @functools.lru_cache(maxsize=SHAPES)
 def _train_step(
-  subject: Subject, network: Any, optimizer: str, schedule: str, batch_size: int, stops_early: bool
+  subject: Subject,
+  network: Any,
+  optimizer: str,
+  schedule: str,
+  batch_size: int,
+  stops_early: bool,
+  token: object,
 ):
+  del token
   return make_train_step(
     functools.partial(subject.predictor, network),
     make_clipped(OPTIMIZERS[optimizer], SCHEDULES[schedule]),

@@ -45,11 +45,20 @@ class Experiment(AbstractExperiment):
       self._subject: Subject = subject_of(self.config)
       self._network = self._subject.network(self.config)
       self._modes = self._subject.modes(self.config)
-      step, data = build.train_step(self.config), self._subject.data(self.config)
+      self._token = build.sharing_token(self.config)
+      step = build.train_step(self.config, self._token)
+      data = self._subject.data(self.config)
       settings = build.make_settings(self.config)
       self._check_options()
     except ValueError as error:  # of user-defined things, and of data that are not there
       raise BadInput(str(error)) from error
+    except TypeError as error:
+      if 'hash' not in str(error):
+        raise
+      raise BadInput(
+        'a user-defined model or metric cannot be hashed, which finding its compiled program takes '
+        f'({error}): make its attributes tuples instead of lists, or freeze its dataclass'
+      ) from error
     self._data, self._settings = self._devices.replicate(data), self._devices.replicate(settings)
     self._steps = self._devices.pmap_steps(step, self.most_steps)
     self._state: Any = None  # on the devices, from its first use on
@@ -116,12 +125,12 @@ class Experiment(AbstractExperiment):
   @fixed_arithmetic()
   def evaluate(self, mode: str, check: CheckSignal) -> Evaluation:
     chosen = self._modes[mode]
-    task, options = self._eval_task(chosen), chosen.options(self.config)
-    state = self._replicated
-    model = self._subject.predictor(
-      self._network, self._settings.task, state.params, state.model_state
+    task, state = self._eval_task(chosen), self._replicated
+    measure = _measure_model(
+      chosen.score, self._subject, self._network, chosen.options(self.config), self._token
     )
-    measured = self._measure(_measure(chosen.score, options), task, (model, self._data), check)
+    tree = self._settings.task, state.params, state.model_state, self._data
+    measured = self._measure(measure, task, tree, check)
     references = self._references(chosen, check)
     return Evaluation(*chosen.summarize(EvalContext(self.config, task), measured, references))
 
@@ -139,15 +148,15 @@ class Experiment(AbstractExperiment):
     if key not in self._reference_scores:
       task = self._eval_task(mode)
       references = self._devices.replicate(mode.references(self.config, task))
-      measure = _measure(mode.score_references, ())
-      self._reference_scores[key] = self._measure(measure, task, (references, None), check)
+      measure = _measure_references(mode.score_references, self._token)
+      self._reference_scores[key] = self._measure(measure, task, references, check)
     return self._reference_scores[key]
 
   def _measure(self, measure: Callable, task: Task, tree: Any, check: CheckSignal) -> Arrays:
     """Measures all evaluation episodes, batch by batch: arrays `[episodes, ...]`.
 
     Args:
-      tree: (model, data), replicated.
+      tree: what `measure` reads besides, replicated.
     """
     episodes, batch = self.config.eval.episodes, self.config.eval.batch_size
     program = self._devices.pmap_examples(measure)
@@ -164,6 +173,7 @@ class Experiment(AbstractExperiment):
     """Raises ValueError for user-defined metrics that would fail after all the training."""
     for mode in self._modes.values():
       if options := mode.options(self.config):
+        hash(options)
         task, state = mode.task(self.config), jax.eval_shape(lambda: build.init_state(self.config))
         indices = Indices(jnp.uint32(0), jnp.arange(2))
 
@@ -178,7 +188,7 @@ class Experiment(AbstractExperiment):
     logged = pd.DataFrame(read_lines(folder / 'metrics.jsonl'))
     if len(logged):
       evaluated = {}
-      for mode in self.config.eval_modes:
+      for mode in self._modes:
         records = EvalFolder(folder, mode, self.config, self.rules).records()
         if records:
           evaluated[mode] = pd.DataFrame(records).drop(columns='settings')
@@ -225,11 +235,27 @@ class Experiment(AbstractExperiment):
 
 
 @functools.lru_cache(maxsize=MEASURES)
-def _measure(score: Callable, options: tuple[Hashable, ...]) -> Callable:
-  """A score as `Devices.pmap_examples` takes it; the same one for the same score and options."""
+def _measure_model(
+  score: Callable, subject: Subject, network: Any, options: tuple[Hashable, ...], token: object
+) -> Callable:
+  """A score of models as `Devices.pmap_examples` takes it; the same one for the same arguments."""
+  del token
 
   def measure(arguments, tree, indices, axis):
-    (task, seed), (model, data) = arguments, tree
+    (task, seed), (trained, params, model_state, data) = arguments, tree
+    model = subject.predictor(network, trained, params, model_state)
     return score(task, model, data, Indices(seed, indices, axis), *options)
+
+  return measure
+
+
+@functools.lru_cache(maxsize=MEASURES)
+def _measure_references(score: Callable, token: object) -> Callable:
+  """The same of a score of references."""
+  del token
+
+  def measure(arguments, tree, indices, axis):
+    task, seed = arguments
+    return score(task, tree, None, Indices(seed, indices, axis))
 
   return measure

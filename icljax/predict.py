@@ -174,7 +174,7 @@ class TrainedModel(Predictor):
     Raises:
       ValueError: for wrong shapes, numbers that are not finite, or a context that is too long.
     """
-    x, queries = (np.asarray(values, self.item.dtype) for values in (x, queries))
+    x, queries = (self._as_items(values) for values in (x, queries))
     y, most, shape = np.asarray(y, np.float32), self.points - 1, self.item.shape
     for name, values, count in (('x_context', x, 'k'), ('x_query', queries, 'Q')):
       if values.ndim != len(shape) + 1 or values.shape[1:] != shape:
@@ -195,6 +195,21 @@ class TrainedModel(Predictor):
         count = int((~np.isfinite(values)).sum())
         raise ValueError(f'{name} has {count} numbers that are not finite')
     return x, y, cast(np.ndarray, queries)
+
+  def _as_items(self, values: ArrayLike) -> np.ndarray:
+    """Inputs in the type that the model reads.
+
+    Raises:
+      ValueError: for numbers that are not whole, where they are names of symbols.
+    """
+    given = np.asarray(values)
+    items = given if given.size == 0 else given.astype(np.float64)
+    is_whole = np.isfinite(items) & (items == np.floor(items)) & (np.abs(items) < 2**31)
+    if np.issubdtype(self.item.dtype, np.integer) and not is_whole.all():
+      raise ValueError(
+        f'items have symbols from {items.min()} to {items.max()}; allowed are whole numbers'
+      )
+    return given.astype(self.item.dtype)
 
   def _shape(self, *leading: str) -> str:
     """The shape of inputs with some leading axes, as text."""

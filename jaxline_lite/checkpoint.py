@@ -27,10 +27,18 @@ class Damaged(Exception):
   """A checkpoint is not what was written."""
 
 
-def _files(folder: Path) -> dict[str, str]:
-  """SHA-256 of every file below a folder but the manifest, by relative name."""
-  paths = sorted(path for path in folder.rglob('*') if path.is_file() and path != folder / MANIFEST)
-  return {str(path.relative_to(folder)): digest(path.read_bytes()) for path in paths}
+def _digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+  """SHA-256 of files below a folder, by relative name; those that are not there are left out."""
+  digests = {}
+  for name in names:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+      digests[name] = digest((folder / name).read_bytes())
+  return digests
+
+
+def _written_files(folder: Path) -> list[str]:
+  """The names of all files below a folder."""
+  return [str(path.relative_to(folder)) for path in sorted(folder.rglob('*')) if path.is_file()]
 
 
 def _arrays(tree: Any) -> dict[str, str]:
@@ -49,7 +57,8 @@ def write(folder: Path, state: Any, about: dict[str, Any]) -> None:
   with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
     checkpointer.save(temporary.resolve() / 'state', args=ocp.args.StandardSave(state))
   versions = {name: version(name) for name in PACKAGES}
-  manifest = {**about, 'arrays': _arrays(state), 'files': _files(temporary), 'versions': versions}
+  files = _digests(temporary, _written_files(temporary))
+  manifest = {**about, 'arrays': _arrays(state), 'files': files, 'versions': versions}
   manifest['digest'] = digest(canonical(manifest).encode())
   (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
   for path in sorted(temporary.rglob('*')):
@@ -60,32 +69,32 @@ def write(folder: Path, state: Any, about: dict[str, Any]) -> None:
 
 
 def verify(folder: Path) -> dict[str, Any]:
-  """The manifest of a checkpoint, after comparing every file with it.
+  """The manifest of a checkpoint, after comparing the files that it lists with it.
+
+  Other files are not looked at: programs that show or copy folders leave some of their own.
 
   Raises:
-    Damaged: naming the first file that is missing, altered, unreadable or not in the manifest.
+    Damaged: naming the first file that is missing or altered.
+    BadInput: if a file is there and cannot be read now, which is no damage.
   """
   try:
-    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest = json.loads((folder / MANIFEST).read_text(encoding='utf-8'))
     claimed = manifest.pop('digest')
-  except (OSError, ValueError, KeyError, AttributeError) as error:
-    raise Damaged(f'{MANIFEST} cannot be read ({type(error).__name__})') from error
-  if digest(canonical(manifest).encode()) != claimed:
-    raise Damaged(f'{MANIFEST} is altered')
-  try:
-    found = _files(folder)
+    if digest(canonical(manifest).encode()) != claimed:
+      raise Damaged(f'{MANIFEST} is altered')
+    found = _digests(folder, manifest['files'])
+  except FileNotFoundError as error:
+    raise Damaged(f'{MANIFEST} is missing') from error
   except OSError as error:
-    raise Damaged(f'{error.filename} cannot be read ({error.strerror})') from error
-  for name in sorted(found.keys() | manifest['files'].keys()):
-    if found.get(name) != manifest['files'].get(name):
-      kind = (
-        'missing'
-        if name not in found
-        else 'altered'
-        if name in manifest['files']
-        else 'not in the manifest'
-      )
-      raise Damaged(f'{name} is {kind}')
+    raise BadInput(
+      f'{error.filename} cannot be read ({error.strerror}); nothing was changed; see to that, and '
+      'give the same command'
+    ) from error
+  except (ValueError, KeyError, AttributeError) as error:
+    raise Damaged(f'{MANIFEST} is altered ({type(error).__name__})') from error
+  for name, expected in sorted(manifest['files'].items()):
+    if found.get(name) != expected:
+      raise Damaged(f'{name} is {"altered" if name in found else "missing"}')
   return manifest
 
 
@@ -238,14 +247,18 @@ class Checkpoints:
       aside, count = self.folder / f'{step}.damaged.{count}', count + 1
     return self.path(step).rename(aside)
 
-  def keep(self, wanted: Iterable[int]) -> None:
+  def keep(self, wanted: Iterable[int | None]) -> None:
     """Deletes every checkpoint but the wanted ones."""
-    for step in set(self.steps()) - set(wanted):
-      doomed = self.path(step).rename(self.folder / f'.{step}.deleting')
-      shutil.rmtree(doomed)
+    for step in sorted(set(self.steps()) - set(wanted)):
+      doomed = self.folder / f'.{step}.deleting'
+      try:
+        self.path(step).rename(doomed)
+        shutil.rmtree(doomed)
+      except OSError as error:  # housekeeping: what stays is in nobody's way
+        self._say(f'checkpoint {step} could not be deleted ({error.strerror}); it stays')
 
   def clear_leftovers(self) -> None:
     """Deletes what a killed process was writing or deleting."""
     for pattern in ('.*.writing', '.*.deleting'):
       for path in self.folder.glob(pattern):
-        shutil.rmtree(path)
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,5 +1,6 @@
 """From FILE[:WORDS] to a config, and from flat defaults and differences. Imports no JAX."""
 
+import copy
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,7 +82,7 @@ def make_config(
       if group not in holder:
         holder[group] = ConfigDict()
       holder = holder[group]
-    holder[name] = value
+    holder[name] = copy.copy(value)  # placeholders are objects, which configs may not share
   is_paper = size != SIZES[0]
   if is_paper:
     config.update_from_flattened_dict(paper)

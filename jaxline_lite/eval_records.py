@@ -34,7 +34,6 @@ class EvalFolder:
     self._run, self._rules, self._fields = run, rules, fields
     self._absent = ABSENT_FIELDS | dict(rules.absent_fields(config))
     self._lines = self.path / 'metrics.jsonl'
-    self._undrawn = self.path / '.undrawn'
 
   def _has_settings(self, record: dict[str, Any]) -> bool:
     """Whether a record belongs to the settings; one of an earlier version may lack some fields."""
@@ -51,7 +50,11 @@ class EvalFolder:
   def has(self, step: int) -> bool:
     """Whether the evaluation of a step is recorded, and its pictures are drawn."""
     recorded = any(record['step'] == step for record in self.records())
-    return recorded and not self._undrawn.exists()
+    return recorded and not self._marker(step).exists()
+
+  def _marker(self, step: int) -> Path:
+    """A file that is there while an evaluation is recorded, but not drawn."""
+    return self.path / f'.{self.arrays_path(step).stem}.undrawn'
 
   @property
   def changed_settings(self) -> list[str]:
@@ -77,12 +80,12 @@ class EvalFolder:
       if record['step'] != step or not self._has_settings(record)
     ]
     records = [*others, {'step': step, 'settings': self.settings, **evaluation.metrics}]
-    self._undrawn.touch()
+    self._marker(step).touch()
     files.replace_lines(self._lines, sorted(records, key=_place))
 
-  def mark_drawn(self) -> None:
-    """Says that the pictures of what is recorded are drawn."""
-    self._undrawn.unlink(missing_ok=True)
+  def mark_drawn(self, step: int) -> None:
+    """Says that the pictures of an evaluation are drawn."""
+    self._marker(step).unlink(missing_ok=True)
 
 
 def _place(record: dict[str, Any]) -> tuple[int, str]:
@@ -99,18 +102,19 @@ def _settings(config: ConfigDict, fields: frozenset[str]) -> dict[str, Any]:
 def best_step(run: Path, config: ConfigDict, rules: Rules) -> int | None:
   """The step of a run's best evaluation, by `config.best_model_eval_metric`, MODE/METRIC.
 
-  Only evaluations with the settings of `config.eval` count. Of several that are equal it is the
-  earliest; without any it is None.
+  Evaluations with the settings of `config.eval` count, or where there are none those with the run's
+  own settings. Of several that are equal it is the earliest; without any it is None.
   """
   mode, _, name = config.best_model_eval_metric.partition('/')
   if not name:
     return None
-  records = [
-    record
-    for record in EvalFolder(run, mode, config, rules).records()
-    if not np.isnan(record.get(name, np.nan))
-  ]
-  if not records:
-    return None
   sign = -1 if config.best_model_eval_metric_higher_is_better else 1
-  return min(records, key=lambda record: (sign * record[name], record['step']))['step']
+  for settings in (config, read_config(run, rules)):
+    records = [
+      record
+      for record in EvalFolder(run, mode, settings, rules).records()
+      if not np.isnan(record.get(name, np.nan))
+    ]
+    if records:
+      return min(records, key=lambda record: (sign * record[name], record['step']))['step']
+  return None

@@ -76,7 +76,7 @@ def _draw(
       f'{mode} at step {step} is recorded, but not drawn: '
       f'{type(error).__name__}: {" ".join(str(error).split())}'
     )
-  folder.mark_drawn()
+  folder.mark_drawn(step)
 
 
 def _announce(

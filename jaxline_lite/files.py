@@ -1,11 +1,17 @@
 """Files that are whole or absent, and digests of them."""
 
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from jaxline_lite.errors import BadInput
+
+# Of file systems that do not sync folders, as some on networks.
+NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 
 
 def digest(data: bytes) -> str:
@@ -23,6 +29,9 @@ def sync(path: Path) -> None:
   descriptor = os.open(path, os.O_RDONLY)
   try:
     os.fsync(descriptor)
+  except OSError as error:
+    if error.errno not in NO_SYNC or not path.is_dir():
+      raise
   finally:
     os.close(descriptor)
 
@@ -44,9 +53,15 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
   """
   if not path.exists():
     return
-  for line in path.read_text().splitlines(keepends=True):
-    if line.endswith('\n'):
+  lines = path.read_text(encoding='utf-8', errors='replace').split('\n')
+  for number, line in enumerate(lines[:-1], start=1):  # behind the last newline nothing is whole
+    try:
       yield json.loads(line)
+    except ValueError as error:
+      raise BadInput(
+        f'{path}: line {number} is damaged ({error}); restore the file from a backup, or delete '
+        'that line'
+      ) from error
 
 
 def replace_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """The command: absl flags in, an exit status out. Imports no JAX until a config is checked."""
 
+import errno
 import importlib
 import pdb
 import sys
@@ -30,6 +31,7 @@ usage: python run.py --config=FILE[:WORDS] [--jaxline_mode MODE] [--config.FIELD
 exit status: 0 finished, 1 a bug, 2 bad input, 3 diverged, 75 stopped with everything saved,
 130 interrupted twice"""
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 LATER_MODES = ('sweep', 'report')
 
 
@@ -53,12 +55,29 @@ def main(experiment: str, checks: str) -> None:
     if '--jaxline_post_mortem' in argv:
       traceback.print_exc()
       pdb.post_mortem(error.__traceback__)
-    if not isinstance(error, CommandError):
+    outside = error if isinstance(error, CommandError) else _from_outside(error)
+    if outside is None:
       raise
-    terminal.show(' '.join(str(error).split()), error=True)
-    sys.exit(error.status)
+    terminal.show(' '.join(str(outside).split()), error=True)
+    sys.exit(outside.status)
   finally:
     terminal.end_streams()
+
+
+def _from_outside(error: Exception) -> BadInput | None:
+  """What an error says of the machine that the command runs on, if it is no bug."""
+  text = str(error)
+  if (isinstance(error, OSError) and error.errno in FULL) or 'No space left on device' in text:
+    where = getattr(error, 'filename', None) or 'the disk'
+    return BadInput(
+      f'{where} is full: nothing that was saved is lost; make room, and the same command goes on'
+    )
+  if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in text or 'Out of memory' in text:
+    return BadInput(
+      'it does not fit into memory: lower --config.training.batch_size in training, or '
+      f'--config.eval.batch_size in evaluation ({" ".join(text.split())[:200]})'
+    )
+  return None
 
 
 def _refuse_foreign(overrides: dict[str, object], configs: Sequence[ConfigDict]) -> None:

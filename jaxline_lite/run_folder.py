@@ -94,7 +94,7 @@ def read_config(folder: Path, rules: Rules) -> ConfigDict:
 def _add_absent(config: ConfigDict, values: Mapping[str, Any]) -> None:
   """Gives a config the fields, by dotted name, that it lacks."""
   present = flat(config.to_dict())
-  for field in values.keys() - present.keys():
+  for field in [field for field in values if field not in present]:
     *groups, name = field.split('.')
     holder = config
     for group in groups:

@@ -18,7 +18,7 @@ from jaxline_lite.evaluate import evaluate
 from jaxline_lite.experiment import AbstractExperiment
 from jaxline_lite.files import canonical, digest
 from jaxline_lite.plan import Plan
-from jaxline_lite.run_folder import plain
+from jaxline_lite.run_folder import plain, read_config
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.writers import Log, Rate, RunRecords, clock
 
@@ -195,8 +195,14 @@ class Trainer:
   def _prune(self) -> None:
     """Deletes the checkpoints that nobody keeps."""
     steps = self.checkpoints.steps()
-    best = best_step(self.folder, self.config, self.experiment.rules)
-    self.checkpoints.keep(self.plan.kept | {*steps[-LATEST:], best})
+    rules, own = self.experiment.rules, read_config(self.folder, self.experiment.rules)
+    own.best_model_eval_metric = self.config.best_model_eval_metric
+    own.best_model_eval_metric_higher_is_better = (
+      self.config.best_model_eval_metric_higher_is_better
+    )
+    # By the settings of this command, and by those that the run began with.
+    best = {best_step(self.folder, config, rules) for config in (self.config, own)}
+    self.checkpoints.keep(self.plan.kept | {*steps[-LATEST:]} | best)
 
   def _diverged(self, step: int, how: str) -> None:
     good = self.checkpoints.steps()

@@ -2,17 +2,27 @@
 devices.
 """
 
+import dataclasses
 import functools
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import struct
 
 from icljax import build, checks
+from icljax.base import Predictor
 from icljax.experiment import Experiment
+from icljax.families import Dispersion
+from icljax.glm.task import GLM
+from icljax.likelihoods import Gaussian
+from icljax.paired import Indices, draw_episodes
+from icljax.subjects import subject_of
 from jaxline_lite import modes
 from jaxline_lite.checkpoint import Checkpoints
+from jaxline_lite.errors import BadInput
 from jaxline_lite.files import read_lines
 from tests import omniglots
 from tests.configs import tiny
@@ -52,8 +62,8 @@ def test_a_thousand_steps_are_one_program(tmp_path, monkeypatch):
   traced = []
   step_of = build.train_step
 
-  def counted(config):
-    step = step_of(config)
+  def counted(config, token=None):
+    step = step_of(config, token)
     return lambda *arguments, **names: (traced.append(1), step(*arguments, **names))[1]
 
   monkeypatch.setattr(build, 'train_step', counted)
@@ -162,3 +172,101 @@ def test_two_runs_of_one_shape_share_their_programs(subject, tmp_path):
     jax.monitoring.unregister_event_duration_listener(listen)
   losses = [(tmp_path / name / 'metrics.jsonl').read_text() for name in ('first', 'second')]
   assert losses[0] != losses[1]
+
+
+class Computed(struct.PyTreeNode):
+  """A task whose settings are computed, and that has a reference of its own."""
+
+  glm: GLM
+
+  dims = property(lambda self: self.glm.dims)
+  points = property(lambda self: self.glm.points)
+  families = property(lambda self: self.glm.families)
+  predictors = property(lambda self: self.glm.predictors)
+  dispersion = property(lambda self: Dispersion(noise=jnp.float32(0.3), r=jnp.float32(1.0)))
+
+  def at(self, step):
+    return self.replace(glm=self.glm.at(step))
+
+  def sample(self, key):
+    return self.glm.replace(dispersion=self.dispersion).sample(key)
+
+  def references(self):
+    return {'nothing': Nothing()}
+
+
+def test_a_task_with_computed_settings_is_trained_and_evaluated(tmp_path):
+  machine = Experiment(tiny(tmp_path, task__own='tests.test_experiment:Computed'))
+  assert np.isfinite(machine.step(0, 2)['loss']).all()
+  assert set(machine.evaluate('eval', lambda: None).arrays) == {'nats/model', 'nats/nothing'}
+
+
+class Nothing(Predictor):
+  """Predicts N(0, 1), whatever was seen."""
+
+  def along(self, episodes):
+    return Gaussian.of(jnp.zeros_like(episodes.y), jnp.float32(1.0))
+
+
+@dataclasses.dataclass
+class Unhashable:
+  """A metric that Python cannot hash, for it may change."""
+
+  power: int = 2
+
+  def __call__(self, predicted, episode):
+    return jnp.abs(predicted.mean() - episode.y) ** self.power
+
+
+unhashable = Unhashable()
+
+
+def test_an_unhashable_metric_is_refused_before_training(tmp_path):
+  with pytest.raises(BadInput, match='cannot be hashed'):
+    Experiment(tiny(tmp_path, eval__metrics='tests.test_experiment:unhashable'))
+
+
+def test_a_mode_with_references_of_its_own_gets_them(tmp_path):
+  """Also where another mode has the same task and was evaluated before."""
+  machine = Experiment(tiny(tmp_path), jax.devices()[:1])
+  machine.evaluate('eval', lambda: None)
+  usual = machine._modes['eval']
+
+  def score_references(task, normals, data, indices):
+    del normals, data
+    return {'mine': Nothing().score(draw_episodes(task, indices))}
+
+  machine._modes['eval'] = dataclasses.replace(usual, score_references=score_references)
+  arrays = machine.evaluate('eval', lambda: None).arrays
+  assert set(arrays) == {'nats/model', 'nats/mine'}
+
+
+def test_configs_share_no_settings():
+  first, second = tiny(), tiny()
+  first.eval.scale = 0.8
+  assert second.eval.scale is None
+  assert tiny().eval.scale is None
+
+
+@pytest.mark.parametrize('on', [3, 4])
+def test_evaluations_are_padded_on_any_number_of_devices(metrics, on):
+  """Batches of 16 are shared by three devices: the numbers are those of one."""
+  experiment(on).state = build.init_state(tiny())
+  for name, value in experiment(on).evaluate('eval', lambda: None).metrics.items():
+    assert metrics[1][name] == pytest.approx(value, abs=1e-6), name
+
+
+def test_episodes_are_the_same_bits_on_any_number_of_devices():
+  task = subject_of(tiny()).task(tiny())
+  batches = {}
+  for on in (1, 2, 3, 4):
+
+    def draw(_, task, seed, numbers):
+      return draw_episodes(task, Indices(seed, numbers, 'devices'))
+
+    in_axes = (0, None, None, None)
+    shares = jax.pmap(draw, 'devices', in_axes=in_axes, devices=jax.devices()[:on])
+    episodes = shares(jnp.arange(on), task, jnp.uint32(0), jnp.arange(16))
+    rows = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:])[:16], episodes)
+    batches[on] = rows.x, rows.y
+  chex.assert_trees_all_equal(*batches.values())

@@ -1,6 +1,9 @@
 """Checkpoints are whole, or are noticed and put aside."""
 
+import errno
+import os
 import shutil
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -94,27 +97,55 @@ def test_any_flipped_bit_of_the_manifest_is_noticed(copy):
   verify(manifest.parent)
 
 
-@pytest.mark.parametrize('where', ['extra', 'state/extra', 'state/d/manifest.json'])
-def test_extra_file_is_noticed(copy, where):
+@pytest.mark.parametrize(
+  'where', ['.DS_Store', '.ipynb_checkpoints/a', 'state/.nfs01', 'state/d/x']
+)
+def test_files_of_other_programs_are_no_damage(copy, where):
   checkpoints, lines = copy
-  (checkpoints.path(20) / where).write_text('{}')
-  assert checkpoints.restore_latest(state_of(0))[0] == 10
-  assert len(lines) == 1
-  assert f'{where} is not in the manifest' in lines[0]
+  path = checkpoints.path(20) / where
+  path.parent.mkdir(exist_ok=True)
+  path.write_text('{}')
+  step, state = checkpoints.restore_latest(state_of(0))
+  assert step == 20
+  np.testing.assert_equal(state, state_of(20))
+  assert lines == []
 
 
-def test_unreadable_file_is_noticed(copy, monkeypatch):
+@pytest.mark.parametrize('number', [errno.EIO, errno.EACCES, errno.ESTALE])
+@pytest.mark.parametrize('name', ['_METADATA', MANIFEST])
+def test_what_cannot_be_read_now_is_no_damage(copy, monkeypatch, number, name):
+  """It is refused in one line, and everything stays as it is."""
   checkpoints, lines = copy
-  read_bytes = type(checkpoints.folder).read_bytes
+  open_file = Path.open
 
-  def fail(path):
-    if path.name == '_METADATA' and path.parent.parent == checkpoints.path(20):
-      raise OSError(5, 'Input/output error', str(path))
-    return read_bytes(path)
+  def fail(path, *arguments, **options):
+    if path.name == name and checkpoints.path(20) in path.parents:
+      raise OSError(number, os.strerror(number), str(path))
+    return open_file(path, *arguments, **options)
 
-  monkeypatch.setattr(type(checkpoints.folder), 'read_bytes', fail)
-  assert checkpoints.restore_latest(state_of(0))[0] == 10
-  assert '_METADATA cannot be read (Input/output error)' in lines[0]
+  monkeypatch.setattr(Path, 'open', fail)
+  with pytest.raises(BadInput, match=f'{name} cannot be read .{os.strerror(number)}.; nothing was'):
+    checkpoints.restore_latest(state_of(0))
+  assert checkpoints.steps() == [5, 10, 20]
+  assert lines == []
+
+
+def test_what_cannot_be_deleted_is_a_line_and_stops_nothing(copy, monkeypatch):
+  checkpoints, lines = copy
+
+  def refuse(*_, **__):
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+  monkeypatch.setattr(shutil, 'rmtree', refuse)
+  checkpoints.keep([20])
+  assert lines == [
+    f'checkpoint {step} could not be deleted (Device or resource busy); it stays'
+    for step in (5, 10)
+  ]
+  assert checkpoints.steps() == [20]  # both had their names changed before
+  monkeypatch.undo()
+  checkpoints.clear_leftovers()
+  assert {path.name for path in checkpoints.folder.iterdir()} == {'20'}
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def record(config, step, value):
   folder = EvalFolder(Path(config.checkpoint_dir), 'eval', config, RULES)
   folder.path.mkdir(exist_ok=True)
   folder.write(step, Evaluation({'score': value}, '', {}))
-  folder.mark_drawn()
+  folder.mark_drawn(step)
 
 
 def files(folder):
@@ -168,7 +168,7 @@ def test_best_compares_like_with_like(tmp_path):
   record_config(tmp_path, configured(tmp_path), RULES)
   for step, target, score in ((10, 50, 2.0), (20, 50, 3.0), (20, 10, 1.0)):
     record(configured(tmp_path, eval__target=target), step, score)
-  for target, step in ((50, 10), (10, 20)):
+  for target, step in ((50, 10), (10, 20), (7, 10)):  # nothing was evaluated at 7
     config = configured(tmp_path, eval__target=target, best_model_eval_metric='eval/score')
     assert best_step(tmp_path, config, RULES) == step
 

@@ -1,11 +1,14 @@
 """Files are whole or absent."""
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from jaxline_lite import files
+from jaxline_lite.errors import BadInput
 
 
 @pytest.mark.parametrize('failing', ['write_bytes', 'sync', 'replace'])
@@ -65,3 +68,34 @@ def test_lines_go_on_after_the_step_that_was_restored(tmp_path):
 def test_one_spelling_of_equal_values():
   assert files.canonical({'a': 1, 'b': [2.5, None]}) == files.canonical({'b': [2.5, None], 'a': 1})
   assert files.digest(b'abc').startswith('ba7816bf')
+
+
+def test_a_damaged_line_in_the_middle_is_named(tmp_path):
+  (tmp_path / 'lines').write_text('{"step": 1}\n{"st\n{"step": 3}\n')
+  with pytest.raises(BadInput, match=r'lines: line 2 is damaged .*; restore the file'):
+    list(files.read_lines(tmp_path / 'lines'))
+
+
+@pytest.mark.parametrize('number', [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_does_not_sync_folders_is_used_all_the_same(
+  tmp_path, monkeypatch, number
+):
+  """A file that cannot be synced is another matter."""
+  sync = os.fsync
+
+  def refuse(descriptor):
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+      raise OSError(number, os.strerror(number))
+    sync(descriptor)
+
+  monkeypatch.setattr(os, 'fsync', refuse)
+  files.replace(tmp_path / 'file', 'new')
+  assert (tmp_path / 'file').read_text() == 'new'
+
+  def fail(descriptor):
+    raise OSError(number, os.strerror(number))
+
+  monkeypatch.setattr(os, 'fsync', fail)
+  with pytest.raises(OSError, match=os.strerror(number)):
+    files.replace(tmp_path / 'file', 'newer')
+  assert (tmp_path / 'file').read_text() == 'new'
