@@ -101,5 +101,6 @@ def _check_training(config: ConfigDict) -> None:
   ):
     raise ValueError(
       f'optimizer.warmup_steps is {config.optimizer.warmup_steps}; allowed is less than '
-      f'training_steps {config.training_steps}'
+      f'training_steps {config.training_steps}: set both, such as --config.training_steps='
+      f'{config.training_steps} --config.optimizer.warmup_steps={config.training_steps // 10}'
     )

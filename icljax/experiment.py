@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from icljax import build, checks
 from icljax.ambient import fixed_arithmetic
 from icljax.base import ARITHMETIC, Task
+from icljax.figures import own_style
 from icljax.paired import Indices
 from icljax.parameters import parameter_table
 from icljax.predict import load
@@ -184,6 +185,7 @@ class Experiment(AbstractExperiment):
         jax.eval_shape(score, state)
         return
 
+  @own_style()
   def draw_training(self, folder: Path) -> None:
     logged = pd.DataFrame(read_lines(folder / 'metrics.jsonl'))
     if len(logged):
@@ -197,6 +199,7 @@ class Experiment(AbstractExperiment):
       path = folder / 'train.png'
       self._subject.draw_training(path, title, logged, evaluated)
 
+  @own_style()
   @fixed_arithmetic()
   def draw_evaluation(
     self,
@@ -221,6 +224,7 @@ class Experiment(AbstractExperiment):
     )
     chosen.draw(EvalContext(self.config, self._eval_task(chosen)), drawing)
 
+  @own_style()
   def compare(
     self,
     mode: str,

@@ -1,17 +1,23 @@
-"""Figures with labelled axes, lines with bands of two standard errors: the only importer of
-matplotlib.
-"""
+"""Figures with labelled axes, lines with bands of two errors: the only importer of matplotlib."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
+from matplotlib import colormaps, style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
+
+
+@contextlib.contextmanager
+def own_style() -> Iterator[None]:
+  """Draws in matplotlib's default style, whatever the user's matplotlibrc says (usetex)."""
+  with style.context('default'):
+    yield
 
 
 def figure(title: str, *labels: tuple[str, str]):

@@ -47,6 +47,7 @@ class Likelihood(struct.PyTreeNode):
     """log p(y) in nats `[...]`: a probability where `discrete`, else a density; -inf outside the
     support.
     """
+    y = jnp.asarray(y, jnp.float32)  # lists, integers and 64 bits too
     # Before any log: a `where` afterwards still gives NaN gradients.
     safe = jnp.where(self.support(y), y, 1.0)
     return jnp.where(self.support(y), self._log_prob(safe), -jnp.inf)
@@ -227,6 +228,7 @@ class Mixture(Likelihood):
     return self._each(read)
 
   def log_prob(self, y):
+    y = jnp.asarray(y, jnp.float32)
     return logsumexp(self.log_weights + self.part_log_probs(y), axis=(-2, -1))
 
   def mean(self):

@@ -80,6 +80,12 @@ class TrainedModel(Predictor):
     self._along = jax.jit(lambda model, episodes: model.along(episodes))
     self._activations = jax.jit(lambda model, x, y: model.activations(x, y))
 
+  def __reduce__(self):
+    """Pickles and copies what the model is made from; its programs are compiled anew."""
+    params, model_state = jax.tree.map(np.asarray, (self.params, self.model_state))
+    state = TrainState(params, (), model_state=model_state)
+    return TrainedModel, (self.config, self.step, state, self.path)
+
   def __repr__(self) -> str:
     described = self._subject.describe(self.config)
     return f'TrainedModel({str(self.path)!r}, step={self.step}, {described})'

@@ -93,6 +93,14 @@ class Trainer:
     """Evaluates the present state in these modes."""
     evaluate(self.experiment, self.config, self.folder, modes, self.step, self.stop, self.log)
 
+  def _draw(self) -> None:
+    """Draws the training; a picture that cannot be drawn is a line in the log."""
+    try:
+      self.experiment.draw_training(self.folder)
+    except Exception as error:  # whatever the libraries of pictures raise
+      what = f'{type(error).__name__}: {" ".join(str(error).split())}'
+      self.log.say(f'the training is recorded, but not drawn: {what}')
+
   def run(self) -> None:
     """Trains and evaluates whatever is not on disk yet.
 
@@ -106,7 +114,7 @@ class Trainer:
     is_evaluated = self.config.final_eval or self.plan.evaluates(end)
     if self.step >= end and not (is_evaluated and self._missing_evaluations(end)):
       # In case the last process was killed before it did.
-      self.experiment.draw_training(self.folder)
+      self._draw()
       self.log.say(
         f'{self.folder} is finished: {self.step} steps; choose another --config.checkpoint_dir '
         'for another run'
@@ -118,7 +126,7 @@ class Trainer:
     self._advance()
     if self.config.final_eval:
       self._evaluate(self._missing_evaluations(self.step))
-    self.experiment.draw_training(self.folder)
+    self._draw()
 
   def _advance(self) -> None:
     """Makes the steps up to the end, doing at each what is due there."""

@@ -2,9 +2,15 @@
 is named.
 """
 
+import copy
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -181,3 +187,40 @@ def test_a_checkpoint_that_is_not_there_is_refused(run, checkpoint, message):
 def test_a_run_that_is_not_there_is_refused(tmp_path):
   with pytest.raises(BadInput, match='no run is there'):
     icljax.load(tmp_path / 'none')
+
+
+def test_a_model_is_pickled_copied_and_sent_to_another_process(mixture):
+  """What comes back answers as it did."""
+  expected = np.asarray(mixture.at(X[:3], Y[:3], X).mean())
+  for twin in (pickle.loads(pickle.dumps(mixture)), copy.deepcopy(mixture)):
+    assert repr(twin) == repr(mixture)
+    np.testing.assert_array_equal(twin.at(X[:3], Y[:3], X).mean(), expected)
+  with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('spawn')) as pool:
+    answer = pool.submit(mean_of, mixture, X[:3], Y[:3], X).result(timeout=300)
+  np.testing.assert_allclose(answer, expected, rtol=1e-5)
+
+
+def mean_of(model, *arguments) -> np.ndarray:
+  return np.asarray(model.at(*arguments).mean())
+
+
+def test_a_model_answers_from_threads(mixture):
+  expected = np.asarray(mixture.at(X[:3], Y[:3], X).mean())
+  with ThreadPoolExecutor(4) as pool:
+    answers = list(pool.map(lambda _: mean_of(mixture, X[:3], Y[:3], X), range(8)))
+  for answer in answers:
+    np.testing.assert_array_equal(answer, expected)
+
+
+@pytest.mark.parametrize('kind', [list, pd.DataFrame, np.float64, np.float32])
+def test_inputs_and_targets_of_many_kinds_are_the_same(mixture, kind):
+  as_kind = (lambda values: values.tolist()) if kind is list else lambda values: kind(values)
+  if kind in (np.float64, np.float32):
+    as_kind = lambda values: values.astype(kind)
+  answer = mixture.at(as_kind(X[:3]), Y[:3].tolist(), as_kind(X[3:]))
+  expected = mixture.at(X[:3], Y[:3], X[3:])
+  np.testing.assert_array_equal(answer.mean(), expected.mean())
+  for targets in ([1, 2, 3], np.array([1, 2, 3]), np.array([1.0, 2.0, 3.0])):
+    np.testing.assert_array_equal(
+      answer.log_prob(targets), expected.log_prob(np.float32([1, 2, 3]))
+    )

@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import matplotlib
 import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from icljax.figures import own_style
 from icljax.glm.modes import pictures
 from icljax.glm.modes.comparison import compare
 from icljax.glm.modes.nats import draw_over_training
@@ -320,3 +322,12 @@ def test_a_comparison_is_paired_where_episodes_are_the_same(random, drawn, tmp_p
   assert [text.get_text() for text in right.get_legend().get_texts()] == ['A', 'B', 'C']
   assert len(left.lines) == 5
   assert len(pd.read_csv(tmp_path / 'comparison.csv')) == 3 * 7 * K
+
+
+def test_the_users_style_reaches_no_picture(random, tmp_path):
+  """Not even where it asks for LaTeX, which may not be there."""
+  with matplotlib.rc_context({'text.usetex': True, 'figure.facecolor': 'black'}):
+    with own_style():
+      pictures.curves(tmp_path / 'a.png', {'model': random.normal(1, 0.1, (N, K))}, 'k = 1, 50%')
+    assert matplotlib.rcParams['text.usetex']
+  assert matplotlib.image.imread(tmp_path / 'a.png').mean() > 0.8

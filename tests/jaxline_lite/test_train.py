@@ -233,3 +233,15 @@ def test_fewer_steps_than_were_made(tmp_path):
     (record['step'], record['distance'])
     for record in read_lines(tmp_path / 'eval' / 'metrics.jsonl')
   ] == [(60, 10)]
+
+
+def test_a_picture_that_fails_is_a_line_and_the_run_is_whole(tmp_path, monkeypatch, capsys):
+  def fail(self, folder):
+    raise RuntimeError('latex could not\nbe found')
+
+  monkeypatch.setattr(dummy.Dummy, 'draw_training', fail)
+  train(configured(tmp_path))
+  said = 'the training is recorded, but not drawn: RuntimeError: latex could not be found\n'
+  assert capsys.readouterr().out.endswith(said)
+  assert (tmp_path / 'log.txt').read_text().endswith(said)
+  assert (tmp_path / 'eval' / 'metrics.jsonl').exists()
