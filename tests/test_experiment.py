@@ -270,3 +270,12 @@ def test_episodes_are_the_same_bits_on_any_number_of_devices():
     rows = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:])[:16], episodes)
     batches[on] = rows.x, rows.y
   chex.assert_trees_all_equal(*batches.values())
+
+
+def test_programs_of_user_defined_things_are_not_shared(tmp_path):
+  """What their code reads may have changed since a program was compiled, as in a notebook."""
+  fields = {'plain': {}, 'own': {'task__own': 'tests.test_experiment:Computed'}}
+  for name, others in fields.items():
+    config = tiny(tmp_path, **others)
+    steps = {build.train_step(config, build.sharing_token(config)) for _ in range(2)}
+    assert len(steps) == (1 if name == 'plain' else 2)
