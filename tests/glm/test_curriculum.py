@@ -13,10 +13,16 @@ from icljax.subjects import subject_of
 from tests.configs import tiny
 
 GROWING = {
-  'task__families': 'poisson,neg_binomial', 'task__D': 4, 'task__K': 10, 'task__curriculum__interval': 30,
-  'task__curriculum__dims_start': 2, 'task__curriculum__dims_increment': 1,
-  'task__curriculum__points_start': 4, 'task__curriculum__points_increment': 3, 'optimizer__warmup_steps': 0,
-}  # fmt: skip
+  'task__families': 'poisson,neg_binomial',
+  'task__D': 4,
+  'task__K': 10,
+  'task__curriculum__interval': 30,
+  'task__curriculum__dims_start': 2,
+  'task__curriculum__dims_increment': 1,
+  'task__curriculum__points_start': 4,
+  'task__curriculum__points_increment': 3,
+  'optimizer__warmup_steps': 0,
+}
 # step: dimensions, pairs.
 STAGES = {0: (2, 4), 29: (2, 4), 30: (3, 7), 60: (4, 10), 90: (4, 10), 10_000: (4, 10)}
 

@@ -174,7 +174,7 @@ def test_posterior_predictive_is_that_of_quadrature(name, dims):
 
 
 def test_the_clip_enters_the_weights():
-  """With a clip that binds, the evidence is that of the clipped likelihood (D = 1, by quadrature)."""
+  """With a clip that binds the evidence is the clipped likelihood's (D = 1, by quadrature)."""
   task = glm('poisson', dims=1, points=6, scale=SCALE, clip=0.2)
   drawn, family = (
     draw('poisson', count=8, dims=1, points=6, scale=SCALE, clip=0.2),

@@ -120,7 +120,7 @@ def test_bayes_of_a_joint_task_is_quadratures():
 
 
 def test_a_target_that_one_family_cannot_produce_settles_the_family():
-  """Poisson or exponential: one count, or one number between counts, and the posterior is certain."""
+  """Poisson or exponential: one count, or one number between counts, makes it certain."""
   episodes = draw('poisson', 'exponential', **SHAPE)
   posterior = np.asarray(
     score(oracles('poisson', 'exponential', **SHAPE), episodes)['family_posterior']

@@ -52,7 +52,7 @@ def train(count: int, flip: int):
 
 
 def test_labels_do_not_reach_the_model():
-  """With other labels only the read-out's own parameters are others, to the bit, clipping included."""
+  """With other labels only the read-out's own parameters differ, to the bit, with clipping."""
   params = [named(train(20, flip)) for flip in (0, 1)]
   for name, ours in params[0].items():
     if not name.startswith(READ_OUT):

@@ -135,7 +135,7 @@ def test_an_episode_depends_on_its_index_alone():
 
 
 def test_episodes_of_one_family_leave_the_others_possible():
-  """As `eval_neg_binomial` of a joint model has them: Bayes is not told the family, and learns it."""
+  """As in `eval_neg_binomial` of a joint model: Bayes is not told the family, and learns it."""
   task = glm('poisson', 'neg_binomial').replace(only=jnp.int32(1))
   drawn = draw_at(task, jnp.arange(200))
   assert set(np.asarray(drawn.task.family)) == {1}

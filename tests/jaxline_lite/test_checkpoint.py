@@ -211,11 +211,17 @@ def test_failed_write_leaves_no_checkpoint(tmp_path, monkeypatch):
 
 
 OTHERS = {
-  'shape': ({'w': np.zeros(4, np.float32), 'count': np.int32(0)}, "w is float32[3] there and float32[4] here"),
-  'type': ({'w': np.zeros(3, np.float16), 'count': np.int32(0)}, "w is float32[3] there and float16[3] here"),
-  'fewer': ({'w': np.zeros(3, np.float32)}, "count is int32[] there and absent here"),
-  'more': (state_of(0) | {'v': np.zeros(2, np.float32)}, "v is absent there and float32[2] here"),
-}  # fmt: skip
+  'shape': (
+    {'w': np.zeros(4, np.float32), 'count': np.int32(0)},
+    'w is float32[3] there and float32[4] here',
+  ),
+  'type': (
+    {'w': np.zeros(3, np.float16), 'count': np.int32(0)},
+    'w is float32[3] there and float16[3] here',
+  ),
+  'fewer': ({'w': np.zeros(3, np.float32)}, 'count is int32[] there and absent here'),
+  'more': (state_of(0) | {'v': np.zeros(2, np.float32)}, 'v is absent there and float32[2] here'),
+}
 
 
 @pytest.mark.parametrize('other', OTHERS)

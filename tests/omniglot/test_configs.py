@@ -147,29 +147,78 @@ def test_classes_are_what_exemplars_and_augmentation_make_of_them(
 
 WRONG = [
   ({'data__train_seqs': 'burst'}, "data.train_seqs is 'burst'; allowed are bursty"),
-  ({'data__generator_config__n_rare_classes': 14}, 'asks for 14 rare, 4 common and 8 held-out classes; there are 24 in all'),
-  ({'data__generator_config__preserve_ordering_every_n': 7}, 'preserve_ordering_every_n is 7, which does not divide the 24'),
-  ({'data__omniglot_config__augment_images': True}, 'preserve_ordering_every_n is 0; with augment_images allowed are multiples of 8'),
-  ({'data__seq_config__p_bursty': 1.5}, 'data.seq_config.p_bursty is 1.5; allowed are numbers from 0 to 1'),
+  (
+    {'data__generator_config__n_rare_classes': 14},
+    'asks for 14 rare, 4 common and 8 held-out classes; there are 24 in all',
+  ),
+  (
+    {'data__generator_config__preserve_ordering_every_n': 7},
+    'preserve_ordering_every_n is 7, which does not divide the 24',
+  ),
+  (
+    {'data__omniglot_config__augment_images': True},
+    'preserve_ordering_every_n is 0; with augment_images allowed are multiples of 8',
+  ),
+  (
+    {'data__seq_config__p_bursty': 1.5},
+    'data.seq_config.p_bursty is 1.5; allowed are numbers from 0 to 1',
+  ),
   ({'data__seq_config__p_bursty_common': 0.5}, 'allowed is a sum of at most 1'),
-  ({'data__seq_config__labeling_rare': 'ordered_polysemy0'}, "labeling_rare is 'ordered_polysemy0'; allowed are ordered"),
+  (
+    {'data__seq_config__labeling_rare': 'ordered_polysemy0'},
+    "labeling_rare is 'ordered_polysemy0'; allowed are ordered",
+  ),
   ({'data__seq_config__labeling_rare': 'original'}, 'original labels of one are those of others'),
   ({'data__seq_config__seq_len': 6}, "data.train_seqs is 'bursty', for which there are too few"),
-  ({'data__seq_config__fs_holdout_sets': 1}, 'fs_holdout_sets is 1; allowed is less than 1, the sets of 2 of 2 labels'),
+  (
+    {'data__seq_config__fs_holdout_sets': 1},
+    'fs_holdout_sets is 1; allowed is less than 1, the sets of 2 of 2 labels',
+  ),
   ({'data__features': 'a.npz'}, "data.features is 'a.npz' and data.example_type 'procedural'"),
-  ({'data__components': 16, 'model__embedder': 'resnet'}, "model.embedder is 'resnet'; allowed for 16 components"),
+  (
+    {'data__components': 16, 'model__embedder': 'resnet'},
+    "model.embedder is 'resnet'; allowed for 16 components",
+  ),
   ({'model__positions': 'rotary', 'model__width': 6}, 'needs heads of even width'),
   ({'eval__labels': 'holdout'}, 'eval.labels is holdout; allowed is trained'),
-  ({'data__example_type': 'symbolic'}, "model.embedder is 'linear'; allowed for data.example_type 'symbolic': table"),
-  ({'data__seq_config__distinct_remainder': True, 'data__generator_config__n_rare_classes': 1, 'data__generator_config__n_common_classes': 2}, 'there are too few classes or items'),
-  ({'data__seq_config__p_bursty_zipfian': 0.0, 'data__generator_config__n_common_classes': 0}, 'there are too few classes or items'),
-  ({'data__seq_config__ways': 3, 'data__seq_config__bursty_shots': 2, 'data__generator_config__n_common_classes': 2, 'data__seq_config__p_bursty_common': 1.0, 'data__seq_config__p_bursty_zipfian': 0.0}, 'there are too few classes or items'),
-  ({'data__generator_config__preserve_ordering_every_n': 3}, 'n_holdout_classes is 8; allowed are multiples of preserve_ordering_every_n 3'),
+  (
+    {'data__example_type': 'symbolic'},
+    "model.embedder is 'linear'; allowed for data.example_type 'symbolic': table",
+  ),
+  (
+    {
+      'data__seq_config__distinct_remainder': True,
+      'data__generator_config__n_rare_classes': 1,
+      'data__generator_config__n_common_classes': 2,
+    },
+    'there are too few classes or items',
+  ),
+  (
+    {'data__seq_config__p_bursty_zipfian': 0.0, 'data__generator_config__n_common_classes': 0},
+    'there are too few classes or items',
+  ),
+  (
+    {
+      'data__seq_config__ways': 3,
+      'data__seq_config__bursty_shots': 2,
+      'data__generator_config__n_common_classes': 2,
+      'data__seq_config__p_bursty_common': 1.0,
+      'data__seq_config__p_bursty_zipfian': 0.0,
+    },
+    'there are too few classes or items',
+  ),
+  (
+    {'data__generator_config__preserve_ordering_every_n': 3},
+    'n_holdout_classes is 8; allowed are multiples of preserve_ordering_every_n 3',
+  ),
   ({'data__seq_config__fs_labels': 1}, 'fs_labels is 1; allowed are 0 and numbers from 2'),
   ({'data__seq_config__fs_labels': 5_000}, 'fs_labels is 5000; allowed are'),
-  ({'model__positions': 'learned', 'data__seq_config__fs_shots': 6}, 'model.positions is learned, from sequences of 9 items, and there are some of 13'),
+  (
+    {'model__positions': 'learned', 'data__seq_config__fs_shots': 6},
+    'model.positions is learned, from sequences of 9 items, and there are some of 13',
+  ),
   ({'subject': 'omniglots'}, "subject is 'omniglots'; allowed are glm, omniglot"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(('fields', 'message'), WRONG)

@@ -153,7 +153,7 @@ def test_batch_norm_has_the_statistics_of_all_devices(count):
 
 
 def test_batch_norm_keeps_running_averages():
-  """After one step, of the stem: .9 of what they began as and .1 of the batch's mean and variance."""
+  """After one step, of the stem: .9 of the first ones and .1 of the batch's mean and variance."""
   (_, data, settings, state), (after, _) = small(), trained_on(1, steps=1)
   images = jax.jit(first_images)(data, settings)
   convolved = jax.lax.conv_general_dilated(

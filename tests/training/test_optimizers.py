@@ -14,9 +14,13 @@ from icljax.training.schedules import SCHEDULES, constant
 from tests.configs import tiny
 
 NUMBERS = {
-  'learning_rate': 2.0, 'warmup_steps': 10.0, 'training_steps': 110.0, 'clip_norm': jnp.float32(0.5), 'weight_decay': 0.1,
+  'learning_rate': 2.0,
+  'warmup_steps': 10.0,
+  'training_steps': 110.0,
+  'clip_norm': jnp.float32(0.5),
+  'weight_decay': 0.1,
   'momentum': 0.5,
-}  # fmt: skip
+}
 STEPS = (0, 5, 10, 60, 110)
 RATES = {
   'constant': [2, 2, 2, 2, 2],

@@ -128,7 +128,7 @@ def line(config):
 
 
 def test_pmap_is_jit_of_shard_map(line):
-  """The same program under the two ways to say it gives the same bits: the way out when pmap goes."""
+  """Said in two ways, the same program gives the same bits: the way out when pmap goes."""
   step, settings, state = line
   on_axis = functools.partial(step, axis=devices.AXIS)
   mesh = Mesh(np.array(jax.devices()), (devices.AXIS,))
