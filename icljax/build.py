@@ -72,6 +72,7 @@ def init_state(config: ConfigDict) -> TrainState:
     config.early_stopping.patience > 0,
     subject.item(config),
     subject.points(config),
+    sharing_token(config),
   )
   return init(make_settings(config))
 
@@ -85,8 +86,10 @@ def _init_program(
   stops_early: bool,
   item: jax.ShapeDtypeStruct,
   points: int,
+  token: object,
 ) -> Callable[[Settings], TrainState]:
   """One program, instead of hundreds of small ones, that makes first states of one shape."""
+  del token
   make_optimizer = make_clipped(OPTIMIZERS[optimizer], SCHEDULES[schedule])
 
   def init(settings: Settings) -> TrainState:
@@ -116,8 +119,8 @@ def sharing_token(config: ConfigDict) -> object:
   What user-defined code reads may have changed since a program was compiled, as in a notebook; so
   each experiment that has some has programs of its own.
   """
-  named = [config.model.sequence, config.eval.get('metrics', '')]
-  named += [config.task.get(field, '') for field in ('own', 'families')]
+  fields = [value for group in ('task', 'model', 'eval') for value in config[group].values()]
+  named = [value for value in fields if isinstance(value, str)]
   return object() if any(map(plugins.is_user_defined, named)) else None
 
 

@@ -23,7 +23,7 @@ from jaxline_lite.errors import BadInput
 from jaxline_lite.evaluate import choose_steps
 from jaxline_lite.run_folder import read_config, run_of
 
-QUERIES = 64  # answered at once: a batch that keeps two cores busy, and little to wait for
+QUERIES = 64  # answered at once; fewer are filled up to as many, so that one program serves all
 
 
 @fixed_arithmetic()

@@ -247,7 +247,7 @@ class Checkpoints:
       aside, count = self.folder / f'{step}.damaged.{count}', count + 1
     return self.path(step).rename(aside)
 
-  def keep(self, wanted: Iterable[int | None]) -> None:
+  def keep(self, wanted: Iterable[int]) -> None:
     """Deletes every checkpoint but the wanted ones."""
     for step in sorted(set(self.steps()) - set(wanted)):
       doomed = self.folder / f'.{step}.deleting'

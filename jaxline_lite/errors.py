@@ -25,3 +25,8 @@ class Stopped(CommandError):
   """A signal came, everything is saved, and the same command goes on."""
 
   status = 75
+
+
+def in_one_line(error: Exception) -> str:
+  """The kind of an error and what it says, without line breaks."""
+  return f'{type(error).__name__}: {" ".join(str(error).split())}'

@@ -99,16 +99,17 @@ def _settings(config: ConfigDict, fields: frozenset[str]) -> dict[str, Any]:
   return {name: values[name] for name in sorted(fields)}
 
 
-def best_step(run: Path, config: ConfigDict, rules: Rules) -> int | None:
-  """The step of a run's best evaluation, by `config.best_model_eval_metric`, MODE/METRIC.
+def best_steps(run: Path, config: ConfigDict, rules: Rules) -> list[int]:
+  """The steps of a run's best evaluations, by `config.best_model_eval_metric`, MODE/METRIC.
 
-  Evaluations with the settings of `config.eval` count, or where there are none those with the run's
-  own settings. Of several that are equal it is the earliest; without any it is None.
+  First that of the evaluations with the settings of `config.eval`, then that of those with the
+  run's own settings, where there are any. Of several that are equal it is the earliest.
   """
   mode, _, name = config.best_model_eval_metric.partition('/')
   if not name:
-    return None
+    return []
   sign = -1 if config.best_model_eval_metric_higher_is_better else 1
+  steps = []
   for settings in (config, read_config(run, rules)):
     records = [
       record
@@ -116,5 +117,5 @@ def best_step(run: Path, config: ConfigDict, rules: Rules) -> int | None:
       if not np.isnan(record.get(name, np.nan))
     ]
     if records:
-      return min(records, key=lambda record: (sign * record[name], record['step']))['step']
-  return None
+      steps.append(min(records, key=lambda record: (sign * record[name], record['step']))['step'])
+  return steps

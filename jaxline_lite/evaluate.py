@@ -8,8 +8,8 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from jaxline_lite.checkpoint import Checkpoints
-from jaxline_lite.errors import BadInput, CommandError
-from jaxline_lite.eval_records import EvalFolder, best_step
+from jaxline_lite.errors import BadInput, CommandError, in_one_line
+from jaxline_lite.eval_records import EvalFolder, best_steps
 from jaxline_lite.experiment import AbstractExperiment, Evaluation
 from jaxline_lite.plan import kept_steps
 from jaxline_lite.rules import Rules
@@ -72,10 +72,7 @@ def _draw(
   except CommandError:
     raise
   except Exception as error:  # whatever the libraries of pictures raise
-    log.say(
-      f'{mode} at step {step} is recorded, but not drawn: '
-      f'{type(error).__name__}: {" ".join(str(error).split())}'
-    )
+    log.say(f'{mode} at step {step} is recorded, but not drawn: {in_one_line(error)}')
   folder.mark_drawn(step)
 
 
@@ -197,12 +194,12 @@ def choose_steps(
   """
   there = f'there are {", ".join(map(str, steps))}' if steps else 'there is none'
   if which == 'best':
-    best = best_step(run, config, rules)
-    if best is None:
+    best = best_steps(run, config, rules)
+    if not best:
       raise BadInput(
         f'{run}: no best checkpoint is known; it takes mode train_eval and best_model_eval_metric'
       )
-    which = str(best)
+    which = str(best[0])
   wanted = steps if which in ('latest', 'all') else [int(step) for step in which.split(',')]
   absent = [step for step in wanted if step not in steps]
   if absent or not wanted:

@@ -5,6 +5,7 @@ that lacks a character or a pager that has stopped reading must not cost a run i
 status. What cannot be shown is in the run's `log.txt`.
 """
 
+import contextlib
 import os
 import select
 import sys
@@ -115,9 +116,7 @@ def _is_ready(descriptor: int) -> bool:
 
 def _redirect_to_nothing(stream: Any) -> None:
   """Sends what a stream still holds, and whatever comes, nowhere."""
-  try:
+  with contextlib.suppress(OSError, ValueError):  # without a descriptor nothing can fail later
     descriptor, nothing = stream.fileno(), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, descriptor)
     os.close(nothing)
-  except (OSError, ValueError):
-    pass  # a stream without a descriptor has nothing that could fail later

@@ -12,13 +12,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxline_lite.checkpoint import Checkpoints
-from jaxline_lite.errors import BadInput, Diverged
-from jaxline_lite.eval_records import EvalFolder, best_step
+from jaxline_lite.errors import BadInput, Diverged, in_one_line
+from jaxline_lite.eval_records import EvalFolder, best_steps
 from jaxline_lite.evaluate import evaluate
 from jaxline_lite.experiment import AbstractExperiment
 from jaxline_lite.files import canonical, digest
 from jaxline_lite.plan import Plan
-from jaxline_lite.run_folder import plain, read_config
+from jaxline_lite.run_folder import plain
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.writers import Log, Rate, RunRecords, clock
 
@@ -98,8 +98,7 @@ class Trainer:
     try:
       self.experiment.draw_training(self.folder)
     except Exception as error:  # whatever the libraries of pictures raise
-      what = f'{type(error).__name__}: {" ".join(str(error).split())}'
-      self.log.say(f'the training is recorded, but not drawn: {what}')
+      self.log.say(f'the training is recorded, but not drawn: {in_one_line(error)}')
 
   def run(self) -> None:
     """Trains and evaluates whatever is not on disk yet.
@@ -203,14 +202,8 @@ class Trainer:
   def _prune(self) -> None:
     """Deletes the checkpoints that nobody keeps."""
     steps = self.checkpoints.steps()
-    rules, own = self.experiment.rules, read_config(self.folder, self.experiment.rules)
-    own.best_model_eval_metric = self.config.best_model_eval_metric
-    own.best_model_eval_metric_higher_is_better = (
-      self.config.best_model_eval_metric_higher_is_better
-    )
-    # By the settings of this command, and by those that the run began with.
-    best = {best_step(self.folder, config, rules) for config in (self.config, own)}
-    self.checkpoints.keep(self.plan.kept | {*steps[-LATEST:]} | best)
+    best = best_steps(self.folder, self.config, self.experiment.rules)
+    self.checkpoints.keep(self.plan.kept | {*steps[-LATEST:], *best})
 
   def _diverged(self, step: int, how: str) -> None:
     good = self.checkpoints.steps()

@@ -9,10 +9,11 @@ import pytest
 
 from jaxline_lite import modes
 from jaxline_lite.errors import BadInput
-from jaxline_lite.eval_records import EvalFolder, best_step
+from jaxline_lite.eval_records import EvalFolder, best_steps
 from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
 from jaxline_lite.run_folder import locked, record_config
+from tests.jaxline_lite import dummy
 from tests.jaxline_lite.dummy import RULES, Dummy, configured, left_by, train
 
 
@@ -148,7 +149,7 @@ def test_best_is_the_earliest_of_the_best(tmp_path, values, higher, best):
   config.best_model_eval_metric_higher_is_better = higher
   for metric, expected in {'eval/score': best, 'eval/other': None, '': None}.items():
     config.best_model_eval_metric = metric
-    assert best_step(tmp_path, config, RULES) == expected
+    assert best_steps(tmp_path, config, RULES)[:1] == ([] if expected is None else [expected])
 
 
 def test_a_best_metric_that_there_is_not_is_told(trained, capsys):
@@ -170,7 +171,7 @@ def test_best_compares_like_with_like(tmp_path):
     record(configured(tmp_path, eval__target=target), step, score)
   for target, step in ((50, 10), (10, 20), (7, 10)):  # nothing was evaluated at 7
     config = configured(tmp_path, eval__target=target, best_model_eval_metric='eval/score')
-    assert best_step(tmp_path, config, RULES) == step
+    assert best_steps(tmp_path, config, RULES)[0] == step
 
 
 def test_a_record_belongs_to_the_settings_that_its_mode_reads(tmp_path):
@@ -237,3 +238,14 @@ def test_training_waits_for_another_to_record(tmp_path):
   assert release.is_set()
   assert [record['step'] for record in records(tmp_path)] == [20]
   other.join()
+
+
+def test_a_run_that_goes_on_with_other_settings_keeps_its_best(tmp_path):
+  """Both the best by the settings that it began with, and by those in force."""
+  fields = {'best_model_eval_metric': 'eval/distance', 'save_checkpoint_interval': '10'}
+  fields |= {'eval_interval': 10, 'eval__target': 10}
+  train(configured(tmp_path, **fields), evaluates_along=True)
+  assert dummy.steps(tmp_path) == [10, 50, 60]
+  fields |= {'training_steps': 100, 'eval__target': 70}
+  train(configured(tmp_path, **fields), evaluates_along=True)
+  assert dummy.steps(tmp_path) == [10, 70, 90, 100]

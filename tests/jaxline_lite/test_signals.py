@@ -163,3 +163,30 @@ def test_a_signal_that_was_ignored_stays_ignored():
     assert flag.received == signal.SIGUSR1
   finally:
     signal.signal(signal.SIGHUP, before)
+
+
+DEAF = """
+import sys, time
+from jaxline_lite.signals import StopFlag
+with StopFlag() as stop:
+  print('ready', flush=True)
+  for _ in range(600):
+    if stop.received is not None:
+      break
+    time.sleep(0.1)
+sys.exit(9 if stop.received is None else 40 + stop.received)
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_heard_where_nobody_reads_standard_error(number):
+  """It is remembered before it is announced, and the announcement may fail."""
+  command = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True}
+  process = subprocess.Popen([sys.executable, '-c', DEAF], **command)
+  assert process.stdout is not None
+  assert process.stderr is not None
+  process.stderr.close()
+  assert process.stdout.readline() == 'ready\n'
+  process.send_signal(number)
+  assert process.wait(60) == 40 + number
+  process.stdout.close()
