@@ -21,6 +21,7 @@ from jaxline_lite import terminal
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
 from jaxline_lite.evaluate import choose_steps
+from jaxline_lite.paths import expand
 from jaxline_lite.run_folder import read_config, run_of
 
 QUERIES = 64  # answered at once; fewer are filled up to as many, so that one program serves all
@@ -37,7 +38,7 @@ def load(run: str | Path, checkpoint: int | str = 'latest') -> 'TrainedModel':
   Raises:
     BadInput: if there is no run, or no such checkpoint that is intact.
   """
-  folder, named = run_of(Path(run))
+  folder, named = run_of(expand(run, 'run'))
   config = read_config(folder, checks)
   if checkpoint not in ('latest', 'best') and not str(checkpoint).isdecimal():
     raise BadInput(f"checkpoint is {checkpoint!r}; allowed are 'latest', 'best' and a step")

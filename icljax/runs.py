@@ -15,6 +15,7 @@ from jaxline_lite.config_files import load_config
 from jaxline_lite.errors import BadInput
 from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
+from jaxline_lite.paths import expand
 from jaxline_lite.run_folder import flat, plain, read_config, run_of
 
 EXPERIMENT = 'icljax.experiment:Experiment'
@@ -100,7 +101,8 @@ def compare(
   Args:
     runs: their folders, or checkpoints in them.
     titles: what they are called; by default as their folders, which then have to differ.
-    output_dir: where table, picture and CSV go, below the mode.
+    output_dir: where table, picture and CSV go, below the mode, in a folder named after what is
+      compared.
     mode, checkpoint, settings: as of `evaluate`; one checkpoint of each.
 
   Returns:
@@ -109,7 +111,7 @@ def compare(
   Raises:
     BadInput, Stopped: as `evaluate`.
   """
-  titles = list(titles) or [Path(run).name for run in runs]
+  titles = list(titles) or [expand(run, 'runs').absolute().name for run in runs]
   if (
     len(runs) < 2 or len(set(titles)) != len(runs) or checkpoint == 'all' or ',' in str(checkpoint)
   ):
@@ -129,12 +131,12 @@ def _evaluate(
 ) -> list[tuple[int, dict[str, Evaluation]]]:
   if not mode.startswith('eval'):
     raise BadInput(f'mode is {mode!r}; allowed are eval and eval_<name>')
-  if checkpoint != 'latest' and any(run_of(Path(run))[1] for run in runs):
+  if checkpoint != 'latest' and any(run_of(expand(run, 'run'))[1] for run in runs):
     raise BadInput(
       f'one checkpoint is named by its path, and checkpoint is {checkpoint!r}; give the run, or '
       'leave that out'
     )
-  config = read_config(run_of(Path(runs[0]))[0], checks)
+  config = read_config(run_of(expand(runs[0], 'run'))[0], checks)
   if mode == 'eval' and mode not in checks.eval_modes(config):
     raise BadInput(
       f"mode is 'eval'; this run has {', '.join(checks.eval_modes(config))}: name one of them"
@@ -199,7 +201,8 @@ def metrics(runs: str | Path = 'runs/*', fields: Sequence[str] = ()) -> pd.DataF
   Raises:
     BadInput: if no run matches, or one does not have a field.
   """
-  found = [str(runs)] if Path(runs).is_dir() else sorted(glob.glob(str(runs)))
+  pattern = expand(runs, 'runs')
+  found = [str(pattern)] if pattern.is_dir() else sorted(glob.glob(str(pattern)))
   folders = [Path(name) for name in found if (Path(name) / 'config.json').exists()]
   if not folders:
     raise BadInput(

@@ -68,6 +68,40 @@ def write(folder: Path, state: Any, about: dict[str, Any]) -> None:
   sync(folder.parent)
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+  """The manifest of a checkpoint, without looking at the files that it lists.
+
+  Raises:
+    Damaged: if it is missing or altered.
+    BadInput: if it is there and cannot be read now, which is no damage.
+  """
+  try:
+    with _readable():
+      manifest = json.loads((folder / MANIFEST).read_text(encoding='utf-8'))
+    claimed = manifest.pop('digest')
+  except FileNotFoundError as error:
+    raise Damaged(f'{MANIFEST} is missing') from error
+  except (ValueError, KeyError, AttributeError) as error:
+    raise Damaged(f'{MANIFEST} is altered ({type(error).__name__})') from error
+  if digest(canonical(manifest).encode()) != claimed:
+    raise Damaged(f'{MANIFEST} is altered')
+  return manifest
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+  """Turns an error of the system, but that a file is missing, into BadInput."""
+  try:
+    yield
+  except FileNotFoundError:
+    raise
+  except OSError as error:
+    raise BadInput(
+      f'{error.filename} cannot be read ({error.strerror}); nothing was changed; see to that, and '
+      'give the same command'
+    ) from error
+
+
 def verify(folder: Path) -> dict[str, Any]:
   """The manifest of a checkpoint, after comparing the files that it lists with it.
 
@@ -77,21 +111,9 @@ def verify(folder: Path) -> dict[str, Any]:
     Damaged: naming the first file that is missing or altered.
     BadInput: if a file is there and cannot be read now, which is no damage.
   """
-  try:
-    manifest = json.loads((folder / MANIFEST).read_text(encoding='utf-8'))
-    claimed = manifest.pop('digest')
-    if digest(canonical(manifest).encode()) != claimed:
-      raise Damaged(f'{MANIFEST} is altered')
+  manifest = read_manifest(folder)
+  with _readable():
     found = _digests(folder, manifest['files'])
-  except FileNotFoundError as error:
-    raise Damaged(f'{MANIFEST} is missing') from error
-  except OSError as error:
-    raise BadInput(
-      f'{error.filename} cannot be read ({error.strerror}); nothing was changed; see to that, and '
-      'give the same command'
-    ) from error
-  except (ValueError, KeyError, AttributeError) as error:
-    raise Damaged(f'{MANIFEST} is altered ({type(error).__name__})') from error
   for name, expected in sorted(manifest['files'].items()):
     if found.get(name) != expected:
       raise Damaged(f'{name} is {"altered" if name in found else "missing"}')
@@ -228,7 +250,7 @@ class Checkpoints:
   def stopped_early(self, step: int) -> bool:
     """Whether a run ended with this checkpoint, before all its steps."""
     try:
-      return verify(self.path(step)).get('stopped_early', False)
+      return read_manifest(self.path(step)).get('stopped_early', False)
     except Damaged:
       return False
 

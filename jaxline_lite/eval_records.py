@@ -18,6 +18,8 @@ from jaxline_lite.run_folder import flat, plain, read_config
 class EvalFolder:
   """`<run>/<mode>/`, seen under the evaluation settings of a config.
 
+  Of a run that may only be read it is `<output>/<mode>/`.
+
   It holds `metrics.jsonl`, a line per record; the arrays of each record; and pictures. A record
   belongs to a checkpoint step and to the values of those fields of `config.eval` that its mode
   reads.
@@ -27,8 +29,10 @@ class EvalFolder:
     settings: the fields of `config.eval` that the mode reads, with their values.
   """
 
-  def __init__(self, run: Path, mode: str, config: ConfigDict, rules: Rules):
-    self.path = run / mode
+  def __init__(
+    self, run: Path, mode: str, config: ConfigDict, rules: Rules, output: Path | None = None
+  ):
+    self.path = (output or run) / mode
     fields = rules.eval_fields(config, mode)
     self.settings = _settings(config, fields)
     self._run, self._rules, self._fields = run, rules, fields

@@ -1,7 +1,7 @@
 """Evaluating the checkpoints of a run: measure, record, draw, announce."""
 
-import time
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,20 +11,23 @@ from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput, CommandError, in_one_line
 from jaxline_lite.eval_records import EvalFolder, best_steps
 from jaxline_lite.experiment import AbstractExperiment, Evaluation
-from jaxline_lite.plan import kept_steps
+from jaxline_lite.files import canonical, digest
+from jaxline_lite.ownership import hold
 from jaxline_lite.rules import Rules
-from jaxline_lite.run_folder import locked, read_config
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.writers import Log
 
-FOLLOWING = 0.5  # seconds between two looks for new checkpoints
+# Characters of a folder's name, before its digest; file systems allow 255 bytes, and a character
+# may take four.
+LONGEST_NAME = 60
 
 Evaluations = dict[str, Evaluation]  # by mode
 
 
 class EvaluatedModel(NamedTuple):
-  """One model: its title, the step of its checkpoint, its config and its evaluations."""
+  """One model: its run and title, the step of its checkpoint, its config and its evaluations."""
 
+  run: Path
   title: str
   step: int
   config: ConfigDict
@@ -34,22 +37,26 @@ class EvaluatedModel(NamedTuple):
 def evaluate(
   experiment: AbstractExperiment,
   config: ConfigDict,
-  run: Path,
-  modes: tuple[str, ...],
+  folders: dict[str, EvalFolder],
   step: int,
   stop: StopFlag,
   log: Log,
+  check: Callable[[], None] = lambda: None,
 ) -> Evaluations:
   """Evaluates the experiment's state, that of `step`, in each mode, and keeps what it finds.
+
+  Args:
+    folders: where it is kept, by mode.
+    check: called before anything is written; raises Stopped if that may not be.
 
   Raises:
     Stopped: between two batches, if a signal came; what is recorded stays.
   """
   evaluations = {}
-  for mode in modes:
-    folder = EvalFolder(run, mode, config, experiment.rules)
+  for mode, folder in folders.items():
     evaluation = evaluations[mode] = experiment.evaluate(mode, stop.check)
-    with locked(folder.path, 'evaluated', wait=stop.check):
+    check()
+    with hold(folder.path, 'evaluated', wait=stop.check):
       folder.write(step, evaluation)
       _draw(experiment, folder, mode, step, evaluation, log)
     _announce(folder, config, mode, step, evaluation, log)
@@ -95,13 +102,16 @@ def evaluate_run(
   config: ConfigDict,
   run: Path,
   step: str | None,
-  modes: tuple[str, ...],
+  folders: dict[str, EvalFolder],
   stop: StopFlag,
   log: Log,
 ) -> Iterator[tuple[int, Evaluations]]:
   """Evaluates checkpoints of a run.
 
-  They are those that the config, or `step`, names; with `one_off_evaluate=False` all that come.
+  They are those that the config, or `step`, names.
+
+  Args:
+    folders: where evaluations are kept, by mode.
 
   Yields:
     The step of each checkpoint and its evaluations.
@@ -109,62 +119,31 @@ def evaluate_run(
   Raises:
     BadInput, Stopped.
   """
-  if not config.one_off_evaluate:
-    yield from _follow(experiment, config, run, modes, stop, log)
-    return
   checkpoints = Checkpoints(run / 'checkpoints', log.say)
   which = step or config.eval_checkpoints
   for steps in choose_steps(run, config, experiment.rules, which, checkpoints.steps()):
     chosen, experiment.state = checkpoints.read_any(steps, experiment.state)
-    yield chosen, evaluate(experiment, config, run, modes, chosen, stop, log)
+    yield chosen, evaluate(experiment, config, folders, chosen, stop, log)
 
 
 def check_choice(config: ConfigDict, rules: Rules, run: Path, step: str | None, log: Log) -> None:
   """Raises BadInput if the checkpoints that the config, or `step`, names are not there."""
-  if config.one_off_evaluate:
-    steps = Checkpoints(run / 'checkpoints', log.say).steps()
-    choose_steps(run, config, rules, step or config.eval_checkpoints, steps)
-
-
-def _follow(
-  experiment: AbstractExperiment,
-  config: ConfigDict,
-  run: Path,
-  modes: tuple[str, ...],
-  stop: StopFlag,
-  log: Log,
-) -> Iterator[tuple[int, Evaluations]]:
-  """Evaluates every checkpoint that the run keeps, once, as they appear, until the last."""
-  checkpoints = Checkpoints(run / 'checkpoints', log.say)
-  folders = {mode: EvalFolder(run, mode, config, experiment.rules) for mode in modes}
-  passed, finished = set(), False
-  log.say(f'{run}: evaluates the checkpoints that are kept, until the run is finished')
-  while not finished:
-    stop.check()
-    wanted = read_config(run, experiment.rules)  # a run may go on for longer than was planned
-    kept, steps = kept_steps(wanted.keep_checkpoints, wanted.training_steps), checkpoints.steps()
-    finished = bool(steps) and (
-      steps[-1] >= wanted.training_steps or checkpoints.stopped_early(steps[-1])
-    )
-    for step in [step for step in steps if step not in passed]:
-      missing = tuple(mode for mode, folder in folders.items() if not folder.has(step))
-      is_last = finished and step == steps[-1]
-      if (
-        (step in kept or is_last)
-        and missing
-        and (state := checkpoints.read_kept(step, experiment.state)) is not None
-      ):
-        experiment.state = state
-        yield step, evaluate(experiment, config, run, missing, step, stop, log)
-      passed.add(step)
-    if not finished:
-      time.sleep(FOLLOWING)
+  steps = Checkpoints(run / 'checkpoints', log.say).steps()
+  choose_steps(run, config, rules, step or config.eval_checkpoints, steps)
 
 
 def compare(
-  experiment: AbstractExperiment, folder: Path, models: list[EvaluatedModel], log: Log
+  experiment: AbstractExperiment,
+  output: Path,
+  models: list[EvaluatedModel],
+  stop: StopFlag,
+  log: Log,
 ) -> None:
-  """Puts the evaluations of several models side by side, in a folder per mode below `folder`."""
+  """Puts the evaluations of several models side by side, in `<output>/<mode>/<comparison>/`.
+
+  The folder is named after what is compared, so that the same comparison replaces itself, and no
+  other one.
+  """
   titles = [model.title for model in models]
   by_title = {
     model.title if titles.count(model.title) == 1 else f'{model.title} at step {model.step}': model
@@ -172,10 +151,23 @@ def compare(
   }
   configs = {title: model.config for title, model in by_title.items()}
   for mode in models[0].evaluations:
-    with locked(folder / mode, 'written'):
+    folder = output / mode / _comparison_name(by_title, mode, experiment.rules)
+    with hold(folder, 'written', wait=stop.check):
       evaluations = {title: model.evaluations[mode] for title, model in by_title.items()}
-      table = experiment.compare(mode, folder / mode, evaluations, configs)
-    log.say(f'{mode} of {", ".join(by_title)}, written to {folder / mode}\n{table}')
+      table = experiment.compare(mode, folder, evaluations, configs)
+    log.say(f'{mode} of {", ".join(by_title)}, written to {folder}\n{table}')
+
+
+def _comparison_name(models: dict[str, EvaluatedModel], mode: str, rules: Rules) -> str:
+  """A name for a folder that tells a comparison from all others, and begins readably."""
+  identity, words = [], []
+  for title, model in models.items():
+    folder = EvalFolder(model.run, mode, model.config, rules)
+    identity.append([title, str(model.run.resolve()), model.step, folder.settings])
+    words.append(f'{Path(model.title).name}@{model.step}')
+    changed = folder.changed_settings
+  readable = re.sub(r'[^\w.@=+-]+', '_', '_'.join([*words, *changed]))
+  return f'{readable[:LONGEST_NAME]}_{digest(canonical(identity).encode())[:8]}'
 
 
 def choose_steps(

@@ -1,15 +1,18 @@
 """Files that are whole or absent, and digests of them."""
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from jaxline_lite.errors import BadInput
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 # Of file systems that do not sync folders, as some on networks.
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 
@@ -24,16 +27,63 @@ def canonical(value: Any) -> str:
   return json.dumps(value, sort_keys=True)
 
 
+@contextlib.contextmanager
+def name_in_errors(path: Path) -> Iterator[None]:
+  """Names a file in errors of the system that name none, as those of writing do."""
+  try:
+    yield
+  except OSError as error:
+    error.filename = error.filename or str(path)
+    raise
+
+
+def is_writable(folder: Path) -> bool:
+  """Whether files can be written to a folder, or one can be made: tries it, and leaves nothing.
+
+  Raises:
+    OSError: if the disk is full, which is another matter.
+  """
+  nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+  path = nearest / f'.writable.{secrets.token_hex(8)}'
+  try:
+    path.touch(exist_ok=False)
+    path.unlink()
+  except OSError as error:
+    if error.errno in FULL:
+      raise
+    return False
+  return True
+
+
 def sync(path: Path) -> None:
   """Waits until a file, or a folder's list of entries, is on the disk."""
-  descriptor = os.open(path, os.O_RDONLY)
   try:
-    os.fsync(descriptor)
+    _sync(path)
   except OSError as error:
     if error.errno not in NO_SYNC or not path.is_dir():
       raise
+
+
+def _sync(path: Path) -> None:
+  """Syncs a file or a folder, or raises OSError."""
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    with name_in_errors(path):
+      os.fsync(descriptor)
   finally:
     os.close(descriptor)
+
+
+def sync_note(folder: Path) -> str:
+  """A line for the log where the file system of a folder does not sync folders, else ''."""
+  try:
+    _sync(folder)
+  except OSError as error:
+    return (
+      f'{folder}: its file system does not sync folders ({error.strerror}); if the machine itself '
+      'stops, the last seconds may be lost'
+    )
+  return ''
 
 
 def replace(path: Path, data: bytes | str) -> None:
@@ -41,9 +91,15 @@ def replace(path: Path, data: bytes | str) -> None:
   One writer at a time.
   """
   temporary = path.with_name(f'.{path.name}.writing')
-  temporary.write_bytes(data.encode() if isinstance(data, str) else data)
-  sync(temporary)
-  temporary.replace(path)
+  try:
+    with name_in_errors(temporary):
+      temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+    sync(temporary)
+    temporary.replace(path)
+  except OSError:
+    with contextlib.suppress(OSError):
+      temporary.unlink()  # on a full disk it would take the room of something else
+    raise
   sync(path.parent)
 
 
@@ -82,15 +138,18 @@ class JsonLines:
     self._file = path.open('a')
 
   def append(self, record: dict[str, Any]) -> None:
-    self._file.write(json.dumps(record) + '\n')
-    self._file.flush()
+    with name_in_errors(self._path):
+      self._file.write(json.dumps(record) + '\n')
+      self._file.flush()
 
   def sync(self) -> None:
     """Waits until all records are on the disk."""
-    os.fsync(self._file.fileno())
+    with name_in_errors(self._path):
+      os.fsync(self._file.fileno())
 
   def close(self) -> None:
-    self._file.close()
+    with name_in_errors(self._path):
+      self._file.close()
 
 
 def _ends_with_a_line(path: Path) -> bool:

@@ -3,7 +3,7 @@
 import importlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,10 +13,13 @@ from jaxline_lite import terminal
 from jaxline_lite.base_config import check_base_config, nearest
 from jaxline_lite.errors import BadInput
 from jaxline_lite.experiment import AbstractExperiment, Evaluation
+from jaxline_lite.files import is_writable
+from jaxline_lite.ownership import hold
+from jaxline_lite.paths import check_no_urls, expand
 from jaxline_lite.rules import Rules
 from jaxline_lite.run_folder import (
+  flat,
   inherit_auto_fields,
-  locked,
   paths_of,
   read_config,
   record_config,
@@ -63,8 +66,8 @@ def train(
       'checkpoint_dir is empty; give the folder of the run, such as '
       '--config.checkpoint_dir=runs/first'
     )
-  folder = Path(config.checkpoint_dir)
-  with locked(folder, 'trained'), StopFlag() as stop:
+  folder = expand(config.checkpoint_dir, 'checkpoint_dir')
+  with hold(folder, 'trained') as ownership, StopFlag() as stop:
     config = config.copy_and_resolve_references()
     inherit_auto_fields(folder, config, rules)
     refuse_another(folder, config, rules)
@@ -79,7 +82,7 @@ def train(
         experiment.begin()  # all three may refuse the config too, and the folder stays nobody's
       config = experiment.with_machine_defaults(config)
       record_config(folder, config, rules)
-      loop.train(experiment, config, folder, stop, evaluates_along)
+      loop.train(experiment, config, ownership, stop, evaluates_along)
   return folder
 
 
@@ -98,7 +101,11 @@ def evaluated_runs(config: ConfigDict) -> list[Evaluated]:
   Raises:
     BadInput: for titles that are not one for each, or not distinct.
   """
-  paths = paths_of(config.restore_path) if config.restore_path else [Path(config.checkpoint_dir)]
+  paths = (
+    paths_of(config.restore_path)
+    if config.restore_path
+    else [expand(config.checkpoint_dir, 'checkpoint_dir')]
+  )
   runs = [run_of(path) for path in paths]
   names = [run.name for run, _ in runs]
   titles = (
@@ -162,21 +169,55 @@ def evaluate(
   Raises:
     BadInput, Stopped.
   """
+  runs = evaluated_runs(configs[0])
+  outputs = [_output(run, modes, configs[0].eval.output_dir) for run, *_ in runs]
+  shared = expand(configs[0].eval.output_dir, 'eval.output_dir')
+  if len(runs) > 1:
+    _check_writable(shared)
   from jaxline_lite import evaluate as loop
   from jaxline_lite.devices import programs_on_disk
+  from jaxline_lite.eval_records import EvalFolder
+  from jaxline_lite.following import follow
   from jaxline_lite.writers import Log
 
-  log, models, runs = Log(None), [], evaluated_runs(configs[0])
-  for config, (run, step, _) in zip(configs, runs):
-    loop.check_choice(config, rules, run, step, log)  # refuses before anything is built
+  log, models, one_off = Log(None), [], configs[0].one_off_evaluate
+  if one_off:
+    for config, (run, step, _) in zip(configs, runs):
+      loop.check_choice(config, rules, run, step, log)  # refuses before anything is built
   with StopFlag() as stop, programs_on_disk(configs[0].compilation_cache):
-    for config, (run, step, title) in zip(configs, runs):
+    for config, (run, step, title), output in zip(configs, runs, outputs):
       experiment = make(config)
-      for chosen, evaluations in loop.evaluate_run(experiment, config, run, step, modes, stop, log):
-        models.append(loop.EvaluatedModel(title, chosen, config, evaluations))
+      folders = {mode: EvalFolder(run, mode, config, rules, output) for mode in modes}
+      evaluated = (
+        loop.evaluate_run(experiment, config, run, step, folders, stop, log)
+        if one_off
+        else follow(experiment, config, run, folders, stop, log)
+      )
+      for chosen, evaluations in evaluated:
+        models.append(loop.EvaluatedModel(run, title, chosen, config, evaluations))
     if len(runs) > 1:
-      loop.compare(experiment, Path(configs[0].eval.output_dir), models, log)
+      loop.compare(experiment, shared, models, stop, log)
   return [(model.step, model.evaluations) for model in models]
+
+
+def _output(run: Path, modes: Sequence[str], output_dir: str) -> Path:
+  """Where a run's evaluations go: into its folder, or elsewhere if that may only be read.
+
+  Raises:
+    BadInput: if they cannot be written there either.
+  """
+  if all(is_writable(run / mode) for mode in modes):
+    return run
+  output = expand(output_dir, 'eval.output_dir') / run.name
+  _check_writable(output)
+  return output
+
+
+def _check_writable(folder: Path) -> None:
+  if not is_writable(folder):
+    raise BadInput(
+      f'{folder}: cannot be written; choose another folder with --config.eval.output_dir'
+    )
 
 
 def check(config: ConfigDict, mode: str, rules: Rules) -> None:
@@ -189,6 +230,7 @@ def check(config: ConfigDict, mode: str, rules: Rules) -> None:
     BadInput.
   """
   check_base_config(config)
+  check_no_urls(flat(config.to_dict()))
   try:
     rules.check(config)
   except ValueError as error:

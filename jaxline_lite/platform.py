@@ -1,6 +1,5 @@
 """The command: absl flags in, an exit status out. Imports no JAX until a config is checked."""
 
-import errno
 import importlib
 import pdb
 import sys
@@ -10,9 +9,10 @@ from typing import cast
 
 from ml_collections import ConfigDict
 
-from jaxline_lite import command_line, modes, terminal
+from jaxline_lite import command_line, modes, ownership, terminal
 from jaxline_lite.errors import BadInput, CommandError
 from jaxline_lite.experiment import AbstractExperiment
+from jaxline_lite.files import FULL
 from jaxline_lite.rules import Rules
 from jaxline_lite.run_folder import flat
 
@@ -31,7 +31,6 @@ usage: python run.py --config=FILE[:WORDS] [--jaxline_mode MODE] [--config.FIELD
 exit status: 0 finished, 1 a bug, 2 bad input, 3 diverged, 75 stopped with everything saved,
 130 interrupted twice"""
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 LATER_MODES = ('sweep', 'report')
 
 
@@ -43,6 +42,9 @@ def main(experiment: str, checks: str) -> None:
       everything is checked.
     checks: a module without JAX that has the functions of `rules.Rules`.
   """
+  if not ownership.is_supported():
+    print(ownership.UNSUPPORTED, file=sys.stderr)  # `terminal` needs a system of this kind too
+    sys.exit(BadInput.status)
   terminal.open_missing_streams()
   argv = list(sys.argv)  # ml_collections finds its overrides nowhere else
   if {'--help', '-h', '--helpshort', '--helpfull', '-help'} & set(argv):

@@ -1,12 +1,8 @@
-"""A run's folder: whose it is (`config.json`) and who is writing to it (`.lock`)."""
+"""A run's folder: which run it holds (`config.json`). Who writes to it: `ownership.py`."""
 
-import contextlib
-import fcntl
 import json
-import os
-import socket
-import time
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +11,10 @@ from ml_collections import ConfigDict
 from jaxline_lite import files
 from jaxline_lite.base_config import ABSENT_FIELDS
 from jaxline_lite.errors import BadInput
+from jaxline_lite.paths import expand
 from jaxline_lite.rules import Rules
 
+DIVERGED = 'diverged.json'
 # What may differ between a run and its continuation: nothing that reaches a parameter.
 RESUMABLE = frozenset({
   'log_train_data_interval', 'save_checkpoint_interval', 'keep_checkpoints', 'eval_interval',
@@ -47,9 +45,18 @@ def _tuples(value: Any) -> Any:
 
 
 def run_of(path: Path) -> tuple[Path, str | None]:
-  """The run folder that a path names, and the step if it names one checkpoint."""
-  is_checkpoint = path.parent.name == 'checkpoints' and path.name.isdecimal()
-  return (path.parent.parent, path.name) if is_checkpoint else (path, None)
+  """The run folder that a path names, and the step if it names one checkpoint.
+
+  Paths without a name of their own, such as '.' and '..', are named as the folders that they are;
+  a number is looked at from inside `checkpoints` too.
+  """
+  if path.name in ('', '..'):
+    path = path.resolve()
+  parent = path.absolute().parent
+  if parent.name == 'checkpoints' and path.name.isdecimal():
+    run = path.parent.parent
+    return (run if path.parent.name and run.name else parent.parent), path.name
+  return path, None
 
 
 def paths_of(text: str) -> list[Path]:
@@ -58,7 +65,9 @@ def paths_of(text: str) -> list[Path]:
   """
   parts, paths = text.strip().strip(',').split(','), []
   while parts:
-    joined = {count: Path(','.join(parts[:count]).strip()) for count in range(len(parts), 0, -1)}
+    joined = {
+      count: expand(','.join(parts[:count]), 'restore_path') for count in range(len(parts), 0, -1)
+    }
     count = next(
       (count for count, path in joined.items() if (run_of(path)[0] / 'config.json').exists()), 1
     )
@@ -104,40 +113,6 @@ def _add_absent(config: ConfigDict, values: Mapping[str, Any]) -> None:
     holder[name] = values[field]
 
 
-@contextlib.contextmanager
-def locked(folder: Path, purpose: str, wait: Callable[[], None] | None = None) -> Iterator[None]:
-  """Holds a folder for one process; while another has it, calls `wait`, if there is one.
-
-  Raises:
-    BadInput: naming the host and process that holds it, if there is no `wait`.
-  """
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / '.lock').open('a+')
-  except OSError as error:
-    raise BadInput(
-      f'{folder}: cannot be written ({error.strerror}); choose another --config.checkpoint_dir'
-    ) from error
-  with file as lock:
-    while True:
-      try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        break
-      except BlockingIOError as error:
-        lock.seek(0)
-        holder = lock.read().strip() or 'another process'
-        if wait is None:
-          raise BadInput(
-            f'{folder}: already {purpose} by {holder}; wait for it or choose another folder'
-          ) from error
-        wait()
-        time.sleep(0.05)
-    lock.truncate(0)
-    lock.write(f'process {os.getpid()} on {socket.gethostname()}')
-    lock.flush()
-    yield
-
-
 def inherit_auto_fields(folder: Path, config: ConfigDict, rules: Rules) -> None:
   """Gives fields the values that were chosen for them when the run in the folder began.
 
@@ -150,8 +125,10 @@ def inherit_auto_fields(folder: Path, config: ConfigDict, rules: Rules) -> None:
       {name: before.get(name, value) for name, value in now.items() if value == 'auto'}
     )
     source = before.get('init_from')
-    if source and config.init_from and run_of(Path(source))[0] == Path(config.init_from):
-      config.init_from = source
+    if source and config.init_from:
+      run, given = run_of(Path(source))[0], expand(config.init_from, 'init_from')
+      if run.resolve() == given.resolve():
+        config.init_from = source
 
 
 def refuse_another(folder: Path, config: ConfigDict, rules: Rules) -> None:
@@ -194,3 +171,37 @@ def record_config(folder: Path, config: ConfigDict, rules: Rules) -> None:
   if (folder / 'config.json').exists():
     recorded['eval'] = plain(read_config(folder, rules))['eval']
   files.replace(folder / 'config.json', json.dumps(recorded, indent=1) + '\n')
+
+
+def record_divergence(folder: Path, step: int, loss: float, checkpoint: Path | None) -> str:
+  """Leaves `diverged.json`, until the training goes on; what it says, in a sentence.
+
+  Args:
+    step: at which the run diverged.
+    loss: that of the step; not finite where it was the first sign.
+    checkpoint: the last one, which is good; None where there is none yet.
+  """
+  how = f'loss {loss}' + (', but the state is not finite' if math.isfinite(loss) else '')
+  good = f'the last good checkpoint is {checkpoint}' if checkpoint else 'there is no checkpoint yet'
+  message = f'diverged at step {step}: {how}; {good}'
+  record = {
+    'step': step,
+    'loss': loss if math.isfinite(loss) else str(loss),  # strict JSON has no NaN
+    'last_checkpoint': checkpoint and checkpoint.name,
+    'message': message,
+  }
+  files.replace(folder / DIVERGED, json.dumps(record, indent=1) + '\n')
+  return message
+
+
+def read_divergence(folder: Path) -> dict[str, Any] | None:
+  """The record of the divergence with which a run ended, if it did."""
+  try:
+    return json.loads((folder / DIVERGED).read_text())
+  except FileNotFoundError:
+    return None
+
+
+def forget_divergence(folder: Path) -> None:
+  """Deletes the record, because training goes on."""
+  (folder / DIVERGED).unlink(missing_ok=True)

@@ -8,7 +8,8 @@ import threading
 from jaxline_lite import terminal
 from jaxline_lite.errors import Stopped
 
-CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+NAMES = ('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2')  # Windows lacks the last three
+CAUGHT = tuple(signal.Signals[name] for name in NAMES if hasattr(signal, name))
 INTERRUPTED_TWICE = 130
 INTERRUPTED = '\ninterrupted: the step is finished and saved; once more quits at once'
 

@@ -3,8 +3,7 @@
 import contextlib
 import math
 import time
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +15,10 @@ from jaxline_lite.errors import BadInput, Diverged, in_one_line
 from jaxline_lite.eval_records import EvalFolder, best_steps
 from jaxline_lite.evaluate import evaluate
 from jaxline_lite.experiment import AbstractExperiment
-from jaxline_lite.files import canonical, digest
+from jaxline_lite.files import canonical, digest, sync_note
+from jaxline_lite.ownership import Ownership
 from jaxline_lite.plan import Plan
-from jaxline_lite.run_folder import plain
+from jaxline_lite.run_folder import forget_divergence, plain, record_divergence
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.writers import Log, Rate, RunRecords, clock
 
@@ -27,7 +27,7 @@ LATEST = 2  # checkpoints that are always kept: the one before is used where the
 
 
 class Trainer:
-  """One process's work on one run; the folder is locked, and its config is recorded.
+  """One process's work on one run; the folder is ours, and its config is recorded.
 
   Attributes:
     step: how many steps the experiment's state has made.
@@ -38,18 +38,19 @@ class Trainer:
     self,
     experiment: AbstractExperiment,
     config: ConfigDict,
-    folder: Path,
+    ownership: Ownership,
     stop: StopFlag,
     evaluates_along: bool,
     log: Log,
   ):
-    self.experiment, self.config, self.folder, self.stop = experiment, config, folder, stop
+    self.experiment, self.config, self.stop = experiment, config, stop
+    self.ownership, self.folder = ownership, ownership.folder
     self.plan, self.log = Plan(config, evaluates_along), log
-    self.checkpoints = Checkpoints(folder / 'checkpoints', self.log.say)
+    self.checkpoints = Checkpoints(self.folder / 'checkpoints', self.log.say)
     self.rate = Rate()
     self.loss = math.nan
     self.step = self._restore()
-    self.records = RunRecords(folder, up_to=self.step)
+    self.records = RunRecords(self.folder, up_to=self.step)
     self.saved_at = time.perf_counter()
 
   def _restore(self) -> int:
@@ -91,7 +92,9 @@ class Trainer:
 
   def _evaluate(self, modes: tuple[str, ...]) -> None:
     """Evaluates the present state in these modes."""
-    evaluate(self.experiment, self.config, self.folder, modes, self.step, self.stop, self.log)
+    rules, check = self.experiment.rules, self.ownership.check
+    folders = {mode: EvalFolder(self.folder, mode, self.config, rules) for mode in modes}
+    evaluate(self.experiment, self.config, folders, self.step, self.stop, self.log, check)
 
   def _draw(self) -> None:
     """Draws the training; a picture that cannot be drawn is a line in the log."""
@@ -122,6 +125,7 @@ class Trainer:
     described = f'\n{self.experiment.describe()}' if self.step == 0 else ''
     self.log.say(f'{self.folder}: from step {self.step} to {end}{described}')
     self.log.show_progress(end, self.step)
+    forget_divergence(self.folder)
     self._advance()
     if self.config.final_eval:
       self._evaluate(self._missing_evaluations(self.step))
@@ -168,9 +172,10 @@ class Trainer:
     for i, step in enumerate(range(before + 1, before + count + 1)):
       row = {name: float(values[i]) for name, values in metrics.items() if name != 'stopped'}
       if not np.isfinite(row['loss']):
-        self._diverged(step, f'loss {row["loss"]}')
+        self._diverged(step, row['loss'])
       if step % self.config.log_train_data_interval == 0:
         rate = self.rate.per_second
+        self.ownership.check()
         self.records.append(step, row, rate)
         pace = f'  {rate:.1f} steps/s  {clock((end - step) / rate)} left' if rate else ''
         self.log.step(f'step {step}/{end}  loss {row["loss"]:.4f}{pace}')
@@ -185,7 +190,8 @@ class Trainer:
     state = self.experiment.state
     inexact = (leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.inexact))
     if not all(np.isfinite(leaf).all() for leaf in inexact):
-      self._diverged(self.step, f'loss {self.loss}, but the state is not finite')
+      self._diverged(self.step, self.loss)
+    self.ownership.check()
     self.records.sync()
     self.checkpoints.save(self.step, state, self._about())
     self.saved_at = time.perf_counter()
@@ -205,28 +211,29 @@ class Trainer:
     best = best_steps(self.folder, self.config, self.experiment.rules)
     self.checkpoints.keep(self.plan.kept | {*steps[-LATEST:], *best})
 
-  def _diverged(self, step: int, how: str) -> None:
+  def _diverged(self, step: int, loss: float) -> NoReturn:
+    """Ends the run, and says so in its folder."""
+    self.ownership.check()
     good = self.checkpoints.steps()
-    last = (
-      f'the last good checkpoint is {self.checkpoints.path(good[-1])}'
-      if good
-      else 'there is no checkpoint yet'
-    )
-    raise Diverged(f'diverged at step {step}: {how}; {last}')
+    last = self.checkpoints.path(good[-1]) if good else None
+    raise Diverged(record_divergence(self.folder, step, loss, last))
 
 
 def train(
   experiment: AbstractExperiment,
   config: ConfigDict,
-  folder: Path,
+  ownership: Ownership,
   stop: StopFlag,
   evaluates_along: bool,
 ) -> None:
-  """Trains to `config.training_steps` in a folder that is locked and whose config is recorded.
+  """Trains to `config.training_steps` in a folder that is ours and whose config is recorded.
 
   It goes on where an earlier call ended.
   """
-  with contextlib.closing(Log(folder / 'log.txt')) as log:
-    trainer = Trainer(experiment, config, folder, stop, evaluates_along, log)
+  with contextlib.closing(Log(ownership.folder / 'log.txt')) as log:
+    for note in (ownership.note, sync_note(ownership.folder)):
+      if note:
+        log.say(note)
+    trainer = Trainer(experiment, config, ownership, stop, evaluates_along, log)
     with contextlib.closing(trainer.records):
       trainer.run()

@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from jaxline_lite import terminal
-from jaxline_lite.files import JsonLines
+from jaxline_lite.files import JsonLines, name_in_errors
 
 
 def clock(seconds: float) -> str:
@@ -24,6 +24,7 @@ class Log:
   """
 
   def __init__(self, path: Path | None):
+    self._path = path or Path()
     self._file = path.open('a', encoding='utf-8') if path else None
     self._bar: tqdm | None = None
 
@@ -56,15 +57,17 @@ class Log:
 
   def _record(self, text: str) -> None:
     if self._file:
-      self._file.write(text + '\n')
-      self._file.flush()
+      with name_in_errors(self._path):
+        self._file.write(text + '\n')
+        self._file.flush()
 
   def close(self) -> None:
     if self._bar is not None:
       self._bar.close()
       self._bar = None
     if self._file:
-      self._file.close()
+      with name_in_errors(self._path):
+        self._file.close()
       self._file = None
 
 

@@ -12,7 +12,8 @@ from jaxline_lite.errors import BadInput
 from jaxline_lite.eval_records import EvalFolder, best_steps
 from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
-from jaxline_lite.run_folder import locked, record_config
+from jaxline_lite.ownership import hold
+from jaxline_lite.run_folder import record_config
 from tests.jaxline_lite import dummy
 from tests.jaxline_lite.dummy import RULES, Dummy, configured, left_by, train
 
@@ -225,12 +226,12 @@ def test_training_waits_for_another_to_record(tmp_path):
   """Rather than end because somebody else evaluates the same run."""
   held, release = threading.Event(), threading.Event()
 
-  def hold():
-    with locked(tmp_path / 'eval', 'evaluated'):
+  def occupy():
+    with hold(tmp_path / 'eval', 'evaluated'):
       held.set()
       release.wait(30)
 
-  other = threading.Thread(target=hold)
+  other = threading.Thread(target=occupy)
   other.start()
   held.wait(30)
   threading.Timer(0.2, release.set).start()

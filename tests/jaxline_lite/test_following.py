@@ -165,10 +165,11 @@ def two(tmp_path):
 
 def test_several_runs_are_evaluated_and_compared(two, capsys):
   compare(two, 'a', 'b', eval__titles='one, other')
-  assert Comparing.compared == [
-    (mode, two / 'compare' / mode, {'one': 10.0, 'other': 10.0}) for mode in ('eval', 'eval_twice')
+  assert [(folder.parent, distances) for _, folder, distances in Comparing.compared] == [
+    (two / 'compare' / mode, {'one': 10.0, 'other': 10.0}) for mode in ('eval', 'eval_twice')
   ]
-  assert f'eval of one, other, written to {two}/compare/eval' in capsys.readouterr().out
+  told = f'eval of one, other, written to {two}/compare/eval/one@60_other@40_'
+  assert told in capsys.readouterr().out
   assert steps(two / 'a') == [60]
   assert steps(two / 'b') == [40]
 

@@ -2,15 +2,12 @@
 
 import json
 import os
-import signal
 import socket
-import subprocess
-import sys
 
 import pytest
 
 from jaxline_lite.errors import BadInput
-from jaxline_lite.run_folder import flat, locked, plain, read_config, record_config, refuse_another
+from jaxline_lite.run_folder import flat, plain, read_config, record_config, refuse_another
 from tests.jaxline_lite import dummy
 from tests.jaxline_lite.dummy import RULES, configured, left_by, train
 
@@ -29,47 +26,6 @@ def test_second_trainer_is_refused(tmp_path):
   train(configured(tmp_path), on_step=on_step)
   assert dummy.steps(tmp_path) == [40, 60]
   train(configured(tmp_path))
-
-
-def test_lock_goes_with_its_process(tmp_path):
-  """However the process ends."""
-  program = f"""
-import pathlib, time
-from jaxline_lite.run_folder import locked
-with locked(pathlib.Path({str(tmp_path)!r}), 'trained'):
-  print('locked', flush=True)
-  time.sleep(60)
-"""
-  with subprocess.Popen(
-    [sys.executable, '-c', program], stdout=subprocess.PIPE, text=True
-  ) as process:
-    assert process.stdout.readline() == 'locked\n'
-    with (
-      pytest.raises(BadInput, match=f'already trained by process {process.pid} on'),
-      locked(tmp_path, 'trained'),
-    ):
-      pass
-    process.send_signal(signal.SIGKILL)
-    process.wait(30)
-  with locked(tmp_path, 'trained'):
-    assert (tmp_path / '.lock').read_text() == f'process {os.getpid()} on {socket.gethostname()}'
-
-
-def test_who_waits_may_give_up(tmp_path):
-  calls = []
-
-  def wait():
-    calls.append(1)
-    if len(calls) == 3:
-      raise KeyError
-
-  with (
-    locked(tmp_path, 'evaluated'),
-    pytest.raises(KeyError),
-    locked(tmp_path, 'evaluated', wait=wait),
-  ):
-    pass
-  assert len(calls) == 3
 
 
 def test_folder_that_cannot_be_made(tmp_path):
@@ -167,7 +123,7 @@ def test_a_field_that_an_old_config_lacks_has_its_old_value(tmp_path):
 def test_experiment_that_refuses_the_config_leaves_the_folder_free(tmp_path):
   with pytest.raises(TypeError):
     train(configured(tmp_path), no_such_hook=None)
-  assert {path.name for path in tmp_path.iterdir()} == {'.lock'}
+  assert not list(tmp_path.iterdir())
   train(configured(tmp_path, model__rate=0.3))
 
 
