@@ -6,6 +6,8 @@ agree.
 
 import contextlib
 import functools
+import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,25 +17,51 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxline_lite import terminal
 from jaxline_lite.errors import BadInput
 
 AXIS = 'devices'
+PROBE = bytes(65_536)  # about as much as a small compiled program
 PROGRAMS = 64  # compiled ones that a process keeps: more than one config has
 Metrics = dict[str, np.ndarray]
 
 
 @contextlib.contextmanager
 def programs_on_disk(wanted: bool) -> Iterator[None]:
-  """Keeps compiled programs on disk if `wanted`, unless JAX was told where to already."""
+  """Keeps compiled programs on disk if `wanted`, unless JAX was told where to already.
+
+  Where that is impossible, it says so in one line, and they are compiled anew.
+  """
   name = 'jax_compilation_cache_dir'
   if jax.config.values[name] or not wanted:
     yield
     return
-  jax.config.update(name, str(Path.home() / '.cache' / 'jaxline_lite'))
+  try:
+    folder = _program_cache()
+  except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home
+    terminal.show(f'compiled programs are not kept on disk: {error}', error=True)
+    yield
+    return
+  jax.config.update(name, str(folder))
   try:
     yield
   finally:
     jax.config.update(name, None)
+
+
+def _program_cache() -> Path:
+  """The folder of compiled programs, which has just been written to.
+
+  Raises:
+    OSError: if nothing can be kept there.
+    RuntimeError: if there is neither `XDG_CACHE_HOME` nor a home folder.
+  """
+  caches = os.environ.get('XDG_CACHE_HOME', '')  # a relative one does not count, says XDG
+  folder = (Path(caches) if os.path.isabs(caches) else Path.home() / '.cache') / 'jaxline_lite'
+  folder.mkdir(parents=True, exist_ok=True)
+  with tempfile.TemporaryFile(dir=folder) as probe:
+    probe.write(PROBE)
+  return folder
 
 
 def many_steps(step: Callable, most: int) -> Callable:

@@ -63,12 +63,19 @@ def read(
 
 
 def folder(data_dir: str | None) -> Path:
-  """Where TFDS keeps what it prepared."""
-  return (
-    Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets').expanduser()
-    / 'omniglot'
-    / VERSION
-  )
+  """Where TFDS keeps what it prepared.
+
+  Raises:
+    ValueError: if that is in the home of a user who has none.
+  """
+  given = data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'
+  try:
+    return Path(given).expanduser() / 'omniglot' / VERSION
+  except RuntimeError as error:
+    raise ValueError(
+      f'omniglot: TFDS prepares in {given}, and this user has no home folder: give another with '
+      f'--config.data.data_dir, {PROCEDURAL}'
+    ) from error
 
 
 def _read(name: str, data_dir: str | None) -> dict[str, list[bytes]]:

@@ -18,6 +18,7 @@ from icljax.omniglot.images import omniglot, png, procedural
 NAMES = (*omniglot.SPLITS, 'procedural')
 FULL = 105  # side of the drawings before they are resized
 INK = 0.3  # share of a small pixel's area that must be ink for it to be ink
+HOME_CACHES = '~/.cache'
 FORMAT = 1  # of the cache: another number and every cache is made anew
 
 
@@ -80,20 +81,21 @@ def load(
   if not 1 <= side <= FULL:
     raise ValueError(f'the side of drawings is {side}; allowed is 1 to {FULL}')
   what = f'procedural_{classes}_{seed}' if name == 'procedural' else f'omniglot_{name}'
-  path = Path(cache_dir).expanduser() / f'{what}_{side}.npz'
-  if path.exists():
-    try:
-      return _read(path)
-    except (
-      ValueError,
-      KeyError,
-      OSError,
-      EOFError,
-      zipfile.BadZipFile,
-      zlib.error,
-      NotImplementedError,
-    ) as error:
-      say(f'{path} is damaged or of another version ({error}); it is made anew')
+  path = _cache_path(cache_dir, f'{what}_{side}.npz')
+  try:
+    return _read(path)
+  except (FileNotFoundError, NotADirectoryError):
+    pass  # nothing has been kept
+  except (
+    ValueError,
+    KeyError,
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+  ) as error:
+    say(f'{path} is damaged or of another version ({error}); it is made anew')
   images = (
     _procedural(classes, seed, side, say)
     if name == 'procedural'
@@ -104,6 +106,17 @@ def load(
   except OSError as error:
     say(f'{path} cannot be written ({error}); the drawings will be made anew each time')
   return images
+
+
+def _cache_path(cache_dir: str, name: str) -> Path:
+  """Where a set is kept; `~/.cache` is `XDG_CACHE_HOME` where that is set."""
+  caches, folder = os.environ.get('XDG_CACHE_HOME', ''), Path(cache_dir)
+  if os.path.isabs(caches) and folder.is_relative_to(HOME_CACHES):
+    folder = Path(caches) / folder.relative_to(HOME_CACHES)
+  try:
+    return folder.expanduser() / name
+  except RuntimeError:  # the user has no home
+    return Path(os.devnull) / cache_dir / name  # which can neither be read nor written
 
 
 def _omniglot(
@@ -163,10 +176,14 @@ def _write(path: Path, images: Images) -> None:
   with tempfile.NamedTemporaryFile(
     dir=path.parent, prefix=f'.{path.name}.', delete=False
   ) as temporary:
-    temporary.write(buffer.getbuffer())
-    temporary.flush()
-    os.fsync(temporary.fileno())
-  Path(temporary.name).replace(path)
+    try:
+      temporary.write(buffer.getbuffer())
+      temporary.flush()
+      os.fsync(temporary.fileno())
+      Path(temporary.name).replace(path)
+    except OSError:
+      Path(temporary.name).unlink()
+      raise
 
 
 def _read(path: Path) -> Images:
