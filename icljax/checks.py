@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from icljax.fields import at_least, between, get, one_of, positive, user_defined_or
+from icljax.fields import at_least, between, leaves, one_of, positive, user_defined_or
 from icljax.subjects import SUBJECTS, checks_of
 
 SEQUENCES = ('transformer', 'lstm', 'rnn')
@@ -17,7 +17,9 @@ OPTIMIZERS = ('adam', 'adamw', 'sgd')
 SCHEDULES = ('constant', 'triangle', 'warmup_cosine', 'one_cycle', 'inverse_sqrt')
 ENDLESS = ('constant', 'inverse_sqrt')  # schedules that do not depend on training_steps
 PRECISIONS = ('auto', 'highest', 'tf32', 'bfloat16')
-LARGEST_SEED = 2**32 - 1  # seeds are unsigned numbers of 32 bits
+LARGEST_SEED = 2**32 - 1  # seeds are unsigned numbers of 32 bits, other whole numbers signed ones
+LARGEST_WHOLE = 2**31 - 1
+SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # of 32 bits; smaller ones may become 0
 # Fields that configs of any subject have not had from the start, with what was done without them.
 ABSENT_FIELDS = {
   'subject': 'glm',
@@ -43,6 +45,13 @@ def eval_modes(config: ConfigDict) -> tuple[str, ...]:
   return tuple(checks_of(config.subject).mode_rules(config))
 
 
+def why_no_mode(config: ConfigDict, mode: str) -> str:
+  """Why a run of this config cannot have an eval mode that others of its subject can; '' if none
+  can.
+  """
+  return checks_of(config.subject).why_no_mode(config, mode)
+
+
 def eval_fields(config: ConfigDict, mode: str) -> frozenset[str]:
   """The fields of `config.eval` on which the numbers of an eval mode depend."""
   rule = checks_of(config.subject).mode_rules(config).get(mode)
@@ -62,15 +71,32 @@ def check(config: ConfigDict) -> None:
     ValueError: naming the field, what was given and what is allowed.
   """
   one_of(config, 'subject', SUBJECTS)
+  _check_ranges(config)
   checks_of(config.subject).check(config)
   _check_model(config)
   _check_training(config)
   at_least(config, 1, 'eval.episodes', 'eval.batch_size')
-  for field in ('random_seed', 'eval.seed'):
-    if not 0 <= get(config, field) <= LARGEST_SEED:
+
+
+def _check_ranges(config: ConfigDict) -> None:
+  """Numbers have to survive in the 32 bits in which they are computed with."""
+  for field, value in leaves(config):
+    if field.endswith('seed') and not 0 <= value <= LARGEST_SEED:
+      raise ValueError(f'{field} is {value}; allowed are whole numbers from 0 to {LARGEST_SEED}')
+    if type(value) is int and not field.endswith('seed') and abs(value) > LARGEST_WHOLE:
       raise ValueError(
-        f'{field} is {get(config, field)}; allowed are whole numbers from 0 to {LARGEST_SEED}'
+        f'{field} is {value}; allowed are whole numbers of 32 bits, up to {LARGEST_WHOLE}'
       )
+    if isinstance(value, float) and not _is_normal(value):
+      raise ValueError(
+        f'{field} is {value}; allowed are numbers of 32 bits: 0, and sizes from {SMALLEST:.2g} to '
+        f'{LARGEST:.2g}'
+      )
+
+
+def _is_normal(value: float) -> bool:
+  """Whether a number keeps its meaning in 32 bits; what may be infinite is another question."""
+  return value == 0 or math.isinf(value) or SMALLEST <= abs(value) <= LARGEST
 
 
 def _check_model(config: ConfigDict) -> None:

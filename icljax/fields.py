@@ -3,7 +3,7 @@ what is allowed.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -22,6 +22,15 @@ def get(config: ConfigDict, path: str) -> Any:
   for name in path.split('.'):
     value = value[name]
   return value
+
+
+def leaves(config: ConfigDict, prefix: str = '') -> Iterator[tuple[str, Any]]:
+  """Every field by its dotted name, with its value."""
+  for name, value in config.items():
+    if isinstance(value, ConfigDict):
+      yield from leaves(value, f'{prefix}{name}.')
+    else:
+      yield prefix + name, value
 
 
 def one_of(config: ConfigDict, path: str, allowed: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ from icljax.subjects import subject_of
 from icljax.training.step import TrainState
 from jaxline_lite import terminal
 from jaxline_lite.checkpoint import Checkpoints
-from jaxline_lite.errors import BadInput
+from jaxline_lite.errors import BadInput, without_flags
 from jaxline_lite.evaluate import choose_steps
 from jaxline_lite.paths import expand
 from jaxline_lite.run_folder import read_config, run_of
@@ -27,6 +27,7 @@ from jaxline_lite.run_folder import read_config, run_of
 QUERIES = 64  # answered at once; fewer are filled up to as many, so that one program serves all
 
 
+@without_flags(restore_path='run')
 @fixed_arithmetic()
 def load(run: str | Path, checkpoint: int | str = 'latest') -> 'TrainedModel':
   """The trained model of a run.

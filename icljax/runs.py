@@ -12,15 +12,18 @@ from ml_collections import ConfigDict
 from icljax import checks
 from jaxline_lite import modes
 from jaxline_lite.config_files import load_config
-from jaxline_lite.errors import BadInput
+from jaxline_lite.errors import BadInput, without_flags
 from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
 from jaxline_lite.paths import expand
 from jaxline_lite.run_folder import flat, plain, read_config, run_of
 
 EXPERIMENT = 'icljax.experiment:Experiment'
+# What stands here for fields of a command's config.
+ARGUMENTS = {'restore_path': 'run', 'eval_checkpoints': 'checkpoint'}
 
 
+@without_flags()
 def config(file: str, words: str = '') -> ConfigDict:
   """A config of `configs/`, such as `icljax.config('glm', 'poisson,paper')`.
 
@@ -38,6 +41,7 @@ def _make(config: ConfigDict):
   return modes.make(EXPERIMENT, config)
 
 
+@without_flags()
 def train(config: ConfigDict, evaluates_along: bool = False) -> Path:
   """Trains the run of a config, or goes on training it, and evaluates it: `--jaxline_mode train`,
   or `train_eval`.
@@ -62,6 +66,7 @@ def train(config: ConfigDict, evaluates_along: bool = False) -> Path:
   return modes.train(_make, config, checks, evaluates_along)
 
 
+@without_flags(**ARGUMENTS)
 def evaluate(
   run: str | Path, mode: str = 'eval', checkpoint: int | str = 'latest', **settings: Any
 ) -> dict[str, np.ndarray]:
@@ -88,6 +93,7 @@ def evaluate(
   return {name: np.stack([each[name] for each in arrays]) for name in arrays[0]}
 
 
+@without_flags(**ARGUMENTS)
 def compare(
   runs: Sequence[str | Path],
   mode: str = 'eval',
@@ -186,6 +192,7 @@ def _arrays(step: int, evaluation: Evaluation) -> dict[str, np.ndarray]:
   } | evaluation.arrays
 
 
+@without_flags(**ARGUMENTS)
 def metrics(runs: str | Path = 'runs/*', fields: Sequence[str] = ()) -> pd.DataFrame:
   """All numbers on disk: a row for every logged training step (mode 'train') and every recorded
   evaluation.

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from jaxline_lite.errors import BadInput
 
 SIZES = ('quick', 'paper')
+MOST_STEPS = 2**31 - 1  # a step's number is a signed number of 32 bits
 # Fields that the loop's configs have not had from the start, with what was done without them.
 ABSENT_FIELDS = {
   'deterministic': False,
@@ -84,9 +85,10 @@ def run_folder(file: str, preset: str, default: str, size: str) -> str:
 
 
 def nearest(given: str, known: Iterable[str]) -> str:
-  """' (did you mean ...?)' where a known name comes close, else ''."""
-  close = difflib.get_close_matches(given, list(known), n=1)
-  return f' (did you mean {close[0]!r}?)' if close else ''
+  """' (did you mean ...?)' where a known name comes close, in whatever case, else ''."""
+  names = {name.casefold(): name for name in known}
+  close = difflib.get_close_matches(given.casefold(), list(names), n=1)
+  return f' (did you mean {names[close[0]]!r}?)' if close else ''
 
 
 def interval(value: str) -> tuple[int | None, float | None]:
@@ -121,6 +123,10 @@ def check_base_config(config: ConfigDict) -> None:
   for field in ('training_steps', 'log_train_data_interval', 'eval_interval'):
     if config[field] < 1:
       raise BadInput(f'{field} is {config[field]}; allowed are whole numbers from 1')
+  if config.training_steps > MOST_STEPS:
+    raise BadInput(
+      f'training_steps is {config.training_steps}; allowed are whole numbers from 1 to {MOST_STEPS}'
+    )
   if not (
     config.eval_modes
     and all(isinstance(mode, str) and mode.startswith('eval') for mode in config.eval_modes)

@@ -23,6 +23,9 @@ def load_config(argument: str) -> ConfigDict:
   file, _, words = argument.partition(':')
   path = Path(file)
   if not path.is_file():
+    if path.is_dir() or Path(argument).is_file():
+      reason = 'is a folder' if path.is_dir() else 'has a colon in its name, which begins its words'
+      raise BadInput(f'--config: {argument!r} {reason}; give a config file such as configs/glm.py')
     known = (
       [str(other) for other in sorted(path.parent.glob('*.py'))] if path.parent.is_dir() else []
     )
@@ -36,7 +39,7 @@ def load_config(argument: str) -> ConfigDict:
     config = module.get_config(words) if words else module.get_config()
   except BadInput:
     raise
-  except Exception as error:
+  except (Exception, SystemExit) as error:
     where = f', line {error.lineno}' if isinstance(error, SyntaxError) else ''
     raise BadInput(
       f'--config: {file}{where} cannot be used: {type(error).__name__}: {error}'

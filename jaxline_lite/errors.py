@@ -2,6 +2,10 @@
 the user.
 """
 
+import contextlib
+import re
+from collections.abc import Iterator
+
 
 class CommandError(Exception):
   """Ends the command with `status` and the message as one line."""
@@ -30,3 +34,25 @@ class Stopped(CommandError):
 def in_one_line(error: Exception) -> str:
   """The kind of an error and what it says, without line breaks."""
   return f'{type(error).__name__}: {" ".join(str(error).split())}'
+
+
+@contextlib.contextmanager
+def without_flags(**arguments: str) -> Iterator[None]:
+  """Lets errors name what Python code gives, where those of a command name its flags.
+
+  `--config.training_steps` is `config.training_steps` then, and `--jaxline_mode` is `mode`.
+
+  Args:
+    arguments: by a field's name, the argument that stands for it.
+  """
+
+  def in_python(flag: re.Match[str]) -> str:
+    return arguments.get(flag[1], f'config.{flag[1]}')
+
+  try:
+    yield
+  except (CommandError, ValueError) as error:
+    if error.args and isinstance(error.args[0], str):
+      text = re.sub(r'--(?:no)?config\.([\w.]*\w)', in_python, error.args[0])
+      error.args = (re.sub('--(?:jaxline_(?=mode)|(?=config:))', '', text), *error.args[1:])
+    raise

@@ -246,9 +246,10 @@ def check(config: ConfigDict, mode: str, rules: Rules) -> None:
   ]:
     allowed = known if field == '--config.eval_modes' else ('train', 'train_eval', 'eval', *known)
     if name not in allowed:
+      reason = rules.why_no_mode(config, name)
+      hint = f' of this run, {reason}' if reason else nearest(name, allowed)
       raise BadInput(
-        f'{field}: there is no {name!r}{nearest(name, allowed)}; allowed are '
-        f'{", ".join(dict.fromkeys(allowed))}'
+        f'{field}: there is no {name!r}{hint}; allowed are {", ".join(dict.fromkeys(allowed))}'
       )
 
 

@@ -20,6 +20,10 @@ class Rules(Protocol):
     """The names of all eval modes that a run of this config can have."""
     ...
 
+  def why_no_mode(self, config: ConfigDict, mode: str) -> str:
+    """Why a run of this config cannot have an eval mode that others can; '' if none can."""
+    ...
+
   def eval_fields(self, config: ConfigDict, mode: str) -> frozenset[str]:
     """The fields of `config.eval` on which the numbers of an eval mode depend."""
     ...

@@ -173,10 +173,11 @@ class Trainer:
       row = {name: float(values[i]) for name, values in metrics.items() if name != 'stopped'}
       if not np.isfinite(row['loss']):
         self._diverged(step, row['loss'])
-      if step % self.config.log_train_data_interval == 0:
-        rate = self.rate.per_second
+      rate, is_logged = self.rate.per_second, step % self.config.log_train_data_interval == 0
+      if is_logged:
         self.ownership.check()
         self.records.append(step, row, rate)
+      if is_logged or step == end:  # so that a run of few steps shows a loss too
         pace = f'  {rate:.1f} steps/s  {clock((end - step) / rate)} left' if rate else ''
         self.log.step(f'step {step}/{end}  loss {row["loss"]:.4f}{pace}')
     self.step, self.loss = before + count, float(metrics['loss'][count - 1])

@@ -155,7 +155,7 @@ def test_drawings_are_made_anew_without_a_home(no_home):
 
 
 def test_omniglot_without_a_home_asks_for_a_folder(no_home):
-  with pytest.raises(ValueError, match='no home folder: give another with --config.data.data_dir'):
+  with pytest.raises(ValueError, match='no home folder: give another'):
     omniglot.folder(None)
 
 

@@ -54,6 +54,17 @@ def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:
   return {mode: ModeRule(mode, READS) for mode in modes}
 
 
+def why_no_mode(config: ConfigDict, mode: str) -> str:
+  """Why a run of this config cannot have an eval mode that others can; '' if none can."""
+  if mode == 'eval_joint':
+    return f'whose episodes are of one family ({config.task.families})'
+  if mode not in {f'eval_{name}' for name in FAMILIES}:
+    return ''
+  if config.task.own:
+    return f'whose task is {config.task.own}, which other families are not of'
+  return 'whose model gives one linear predictor and not one for each class'
+
+
 def check(config: ConfigDict) -> None:
   """Refuses settings that cannot be built.
 

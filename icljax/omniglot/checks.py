@@ -37,14 +37,33 @@ MOST_SETS = 10_000  # of labels: all of them are listed in the task
 READS = frozenset({'seed', 'episodes'})
 
 
-def is_possible(config: ConfigDict, kind: SequenceKind) -> bool:
-  """Whether there are classes, items and fixed labels enough for a kind of sequences."""
+def why_impossible(config: ConfigDict, kind: SequenceKind) -> str:
+  """What a kind of sequences lacks: classes, items or fixed labels; '' if it is possible."""
   seq, counts = config.data.seq_config, group_counts(config)
   if kind.least_items(seq) > seq.seq_len:
-    return False
+    return f'whose sequences are of {seq.seq_len} items and not of {kind.least_items(seq)}'
   if kind.keeps_labels and not keeps_labels(config, kind.group):
-    return False
-  return all(counts[group] >= least for group, least in kind.least_classes(seq).items())
+    return f'where {kind.group} classes have no fixed labels'
+  for group, least in kind.least_classes(seq).items():
+    if counts[group] < least:
+      return f'where {group} classes are {counts[group]} and not at least {least}'
+  return ''
+
+
+def is_possible(config: ConfigDict, kind: SequenceKind) -> bool:
+  """Whether there are classes, items and fixed labels enough for a kind of sequences."""
+  return not why_impossible(config, kind)
+
+
+def why_no_mode(config: ConfigDict, mode: str) -> str:
+  """Why a run of this config cannot have an eval mode that others can; '' if none can."""
+  name = mode.removeprefix('eval_')
+  if name == 'induction' and config.model.sequence != 'transformer':
+    return f'whose model.sequence {config.model.sequence!r} has no heads'
+  if name not in KINDS and name != 'induction':
+    return ''
+  reason = why_impossible(config, KINDS['fewshot_holdout' if name == 'induction' else name])
+  return reason or 'for eval.labels is holdout, and none of its labels are held out'
 
 
 def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:

@@ -49,6 +49,11 @@ def eval_modes(config: ConfigDict) -> tuple[str, ...]:
   return ('eval', 'eval_twice')
 
 
+def why_no_mode(config: ConfigDict, mode: str) -> str:
+  del config
+  return 'for it takes three' if mode == 'eval_three_times' else ''
+
+
 def eval_fields(config: ConfigDict, mode: str) -> frozenset[str]:
   del config, mode
   return frozenset({'seed', 'target'})
@@ -68,6 +73,7 @@ RULES = cast(
   SimpleNamespace(
     check=check,
     eval_modes=eval_modes,
+    why_no_mode=why_no_mode,
     eval_fields=eval_fields,
     absent_fields=absent_fields,
     resumable=resumable,
