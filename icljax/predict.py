@@ -27,7 +27,7 @@ from jaxline_lite.run_folder import read_config, run_of
 QUERIES = 64  # answered at once; fewer are filled up to as many, so that one program serves all
 
 
-@without_flags(restore_path='run')
+@without_flags(restore_path='the argument run')
 @fixed_arithmetic()
 def load(run: str | Path, checkpoint: int | str = 'latest') -> 'TrainedModel':
   """The trained model of a run.

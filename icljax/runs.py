@@ -20,7 +20,7 @@ from jaxline_lite.run_folder import flat, plain, read_config, run_of
 
 EXPERIMENT = 'icljax.experiment:Experiment'
 # What stands here for fields of a command's config.
-ARGUMENTS = {'restore_path': 'run', 'eval_checkpoints': 'checkpoint'}
+ARGUMENTS = {'restore_path': 'the argument run', 'eval_checkpoints': 'the argument checkpoint'}
 
 
 @without_flags()

@@ -3,14 +3,17 @@ nothing behind.
 """
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from configs import glm
+from configs import glm, omniglot
 from icljax import checks
+from jaxline_lite import modes
+from jaxline_lite.errors import BadInput
 from jaxline_lite.run_folder import record_config
 
 ROOT = Path(__file__).parent.parent
@@ -60,7 +63,50 @@ WRONG = {
     [IMAGES, '--config.data.example_type=features', '--config.data.features={tmp}/none.npz'], ['none.npz', 'not a .npz file']
   ),
   'a stray argument': ([GLM, 'training_steps=5'], ["'training_steps=5'", 'belongs to no flag']),
-  'a flag': ([GLM, '--training_steps=5'], ["'training_steps'"]),
+  'a field without config.': ([GLM, '--training_steps=5'], ['--config.training_steps=5']),
+  'a field of a group without config.': ([GLM, '--lr', '5'], ['--lr', '--config.optimizer.learning_rate=VALUE']),
+  'a field behind one dash': ([GLM, '-model.heads=5'], ['--config.model.heads=5']),
+  'a flag': ([GLM, '--jaxline_mod', 'train'], ['--jaxline_mod', "did you mean 'jaxline_mode'"]),
+  'a flag of other systems': ([GLM, '--mode=train'], ['--mode', "did you mean 'jaxline_mode'"]),
+  'the usual short name': ([GLM, '--config.optimizer.lr=1'], ["'optimizer.learning_rate'"]),
+  'a name of elsewhere': ([GLM, '--config.n_layers=1'], ["did you mean 'model.layers'"]),
+  'a name without its group': ([GLM, '--config.batch_size=1'], ["'eval.batch_size' or 'training.batch_size'"]),
+  'a name in capitals': ([GLM, '--config.model.Width=1'], ["did you mean 'model.width'"]),
+  'a seed': ([GLM, '--config.seed=1'], ["did you mean 'random_seed'"]),
+  'a name like no other': ([GLM, '--config.nn=4'], ['--config.nn', 'jaxline_lite/base_config.py list them']),
+  'a field without a value': ([GLM, '--config.training_steps'], ['--config.training_steps has no value', 'a whole number']),
+  'a field before a flag': ([GLM, '--config.checkpoint_dir', '--noconfig.final_eval'], ['--config.checkpoint_dir has no value']),
+  'a whole number as a power': ([GLM, '--config.training_steps=1e3'], ["'1e3'", 'such as 1000']),
+  'a truth value behind a space': ([GLM, '--config.final_eval', 'false'], ["'false'", '--config.final_eval=false']),
+  'a broken tuple': ([GLM, '--config.eval_modes=(a,b)'], ["'(a,b)'", '"(\'a\',\'b\')"']),
+  'no tuple, but brackets': ([GLM, "--config.eval_modes=('eval')"], ['--config.eval_modes', '"(\'a\',\'b\')"']),
+  'numbers for names': ([GLM, '--config.eval_modes=(1,2)'], ['eval_modes is (1, 2)', 'names of eval modes']),
+  'a mode in capitals': ([GLM, '--jaxline_mode=TRAIN'], ["'TRAIN'", "did you mean 'train'"]),
+  'a word in capitals': (['--config=configs/glm.py:Poisson'], ["'Poisson'", "did you mean 'poisson'"]),
+  'a folder for a config': (['--config=configs'], ["'configs' is a folder"]),
+  'a text for a config': (['--config=README.md'], ["'README.md' is no Python file"]),
+  'a program for a config': (['--config={tmp}/plain.py'], ['plain.py', 'get_config']),
+  'a config that exits': (['--config={tmp}/exiting.py'], ['exiting.py', 'SystemExit: 3']),
+  'a colon in the name of a config': (['--config={tmp}/with:colon.py'], ['colon.py', 'a colon in its name']),
+  'a config twice': ([GLM, IMAGES], ['--config is given 2 times']),
+  'fewer steps than the warm-up': (
+    [GLM, '--config.training_steps=100'], ['optimizer.warmup_steps is 200', '--config.training_steps=100 --config.optimizer.warmup_steps=10']
+  ),
+  'more steps than numbers': ([GLM, '--config.training_steps=3000000000'], ['training_steps is 3000000000', '2147483647']),
+  'a large whole number': ([GLM, '--config.task.curriculum.interval=9999999999'], ['task.curriculum.interval is 9999999999', '2147483647']),
+  'a small whole number': ([GLM, '--config.task.curriculum.points_increment=-9999999999'], ['task.curriculum.points_increment is -9999999999']),
+  'a large seed of the pool': ([IMAGES, '--config.task.pool_seed=5000000000'], ['task.pool_seed is 5000000000', '4294967295']),
+  'a rate that is 0 in 32 bits': ([GLM, '--config.optimizer.learning_rate=1e-60'], ['optimizer.learning_rate is 1e-60', '1.2e-38']),
+  'a scale beyond 32 bits': ([GLM, '--config.task.scale=1e300'], ['task.scale is 1e+300', '3.4e+38']),
+  'no number at all': ([GLM, '--config.optimizer.momentum=nan'], ['optimizer.momentum is nan']),
+  'a mode that the labels make impossible': (
+    ['--config=configs/omniglot.py:induction', "--config.eval_modes=('eval_flip',)"],
+    ["there is no 'eval_flip' of this run", 'zipfian classes have no fixed labels'],
+  ),
+  'a mode that the split makes impossible': (
+    ['--config=configs/omniglot.py:symbolic', "--config.eval_modes=('eval_fewshot_common',)"],
+    ["there is no 'eval_fewshot_common' of this run", 'common classes are 0 and not at least 2'],
+  ),
   'no folder': ([GLM, '--config.checkpoint_dir='], ['checkpoint_dir is empty']),
   'an optimizer': ([GLM, '--config.optimizer.name=adan'], ["optimizer.name is 'adan'", 'adam, adamw, sgd']),
   'a schedule': ([GLM, '--config.optimizer.schedule=cosine'], ["optimizer.schedule is 'cosine'", 'warmup_cosine']),
@@ -88,7 +134,7 @@ WRONG = {
   ),
   'no import path': ([GLM, '--config.eval.metrics=squared_error'], ["eval.metrics is 'squared_error'", "'module:name'"]),
   'eval_joint of one family': (
-    ['--config=configs/glm.py:poisson', "--config.eval_modes=('eval_joint',)"], ["'eval_joint'", 'allowed are eval, eval_linear']
+    ['--config=configs/glm.py:poisson', "--config.eval_modes=('eval_joint',)"], ["'eval_joint'", 'of one family (poisson)', 'allowed are eval, eval_linear']
   ),
   'titles': (
     [GLM, '--jaxline_mode=eval', '--config.restore_path={tmp}/trained', '--config.eval.titles=A,B'],
@@ -134,6 +180,9 @@ def outcomes(tmp_path_factory):
   tmp = tmp_path_factory.mktemp('command_line')
   (tmp / 'broken.py').write_text('def get_config():\n  return (\n')
   (tmp / 'failing.py').write_text("raise OSError('one line\\nand another')\n")
+  (tmp / 'plain.py').write_text('x = 1\n')
+  (tmp / 'exiting.py').write_text('import sys\nsys.exit(3)\n')
+  (tmp / 'with:colon.py').write_text('')
   (tmp / 'trained').mkdir()
   record_config(tmp / 'trained', glm.get_config(), checks)
   commands = []
@@ -189,6 +238,51 @@ def test_a_process_of_its_own_says_nothing_else(tmp_path):
   assert (done.returncode, done.stdout) == (2, '')
   assert done.stderr.startswith('training.batch_size is 30')
   assert done.stderr.count('\n') == 1
+
+
+def test_numbers_may_have_underscores_and_configs_blanks_in_their_names(tmp_path):
+  """Up to the last check, which names what was read."""
+  file = tmp_path / 'my config.py'
+  file.write_text('from configs.glm import get_config\n')
+  arguments = [f'--config={file}:poisson', '--config.training_steps=1_00']
+  done = subprocess.run(
+    [sys.executable, 'run.py', *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300
+  )
+  assert done.returncode == 2
+  assert 'training_steps 100: set both' in done.stderr
+
+
+SHIPPED = [
+  (module, f'{preset},{size}')
+  for module in (glm, omniglot)
+  for preset in module.PRESETS
+  for size in ('quick', 'paper')
+]
+
+
+@pytest.mark.parametrize(('module', 'words'), SHIPPED, ids=[words for _, words in SHIPPED])
+@pytest.mark.parametrize('steps', [1, 5, 100])
+def test_a_short_run_takes_what_its_error_says(module, words, steps):
+  """Both fields, in one line; `eval_interval` and what is logged may be longer than the run."""
+  config = module.get_config(words)
+  config.training_steps = steps
+  try:
+    modes.check(config, 'train_eval', checks)
+  except BadInput as error:
+    both = dict(re.findall(r'--config\.([\w.]+)=(\d+)', str(error)))
+    assert both.keys() == {'training_steps', 'optimizer.warmup_steps'}
+    config.update_from_flattened_dict({field: int(value) for field, value in both.items()})
+    modes.check(config, 'train_eval', checks)
+  assert config.training_steps == steps
+
+
+def test_without_arguments_it_names_help():
+  done = subprocess.run(
+    [sys.executable, 'run.py'], cwd=ROOT, capture_output=True, text=True, timeout=300
+  )
+  assert (done.returncode, done.stdout, done.stderr.count('\n')) == (2, '', 1)
+  assert '--config=configs/glm.py' in done.stderr
+  assert '--help' in done.stderr
 
 
 def test_help_is_a_page_of_usage():

@@ -84,6 +84,11 @@ def test_same_command_finds_the_run_finished(command):
       "--jaxline_mode: there is no 'eval_thrice' (did you mean 'eval_twice'?)",
     ),
     (
+      ['--jaxline_mode=eval_three_times'],
+      2,
+      "--jaxline_mode: there is no 'eval_three_times' of this run, for it takes three; allowed",
+    ),
+    (
       ['--jaxline_mode=eval', '--config.model.rate=2'],
       2,
       '--config.model.rate (0.1 there, 2.0 here): an evaluated run keeps its own config',
@@ -101,6 +106,14 @@ def test_bad_input_is_one_line(command, arguments, status, told):
   ended, _, err = command(*arguments)
   assert (ended, len(err)) == (status, 1)
   assert told in err[0]
+
+
+def test_a_run_of_few_steps_shows_its_last_loss(tmp_path, command):
+  """On the terminal; `metrics.jsonl` has steps that the interval divides, and no others."""
+  status, out, _ = command('--config.training_steps=5', '--config.log_train_data_interval=100')
+  assert status == 0
+  assert [line.partition('  loss ')[0] for line in out if '  loss ' in line] == ['step 5/5']
+  assert not list(read_lines(tmp_path / 'run' / 'metrics.jsonl'))
 
 
 def test_divergence_is_one_line(command):
