@@ -148,7 +148,10 @@ class Experiment(AbstractExperiment):
     key = mode.task, mode.references, mode.score_references
     if key not in self._reference_scores:
       task = self._eval_task(mode)
-      references = self._devices.replicate(mode.references(self.config, task))
+      references = mode.references(self.config, task)
+      if references is None:
+        return {}
+      references = self._devices.replicate(references)
       measure = _measure_references(mode.score_references, self._token)
       self._reference_scores[key] = self._measure(measure, task, references, check)
     return self._reference_scores[key]

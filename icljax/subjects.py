@@ -102,8 +102,8 @@ class EvalMode:
     draw: writes pictures, and the numbers behind curves as CSV.
     compare: (folder, title, reports by model, configs by model) -> a table of several models.
     options: (config) -> what `score` gets besides: hashable, for it is compiled in.
-    references: (config, task) -> the arrays that predictors without training need, or None where
-      the model stands alone.
+    references: (config, task) -> the arrays that predictors without training need, or None if the
+      model stands alone on this task; None where it always does.
     score_references: as `score`, of the references; they do not depend on a checkpoint.
   """
 

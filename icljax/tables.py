@@ -28,19 +28,23 @@ def aligned(rows: list[list[str]]) -> str:
   return '\n'.join(lines)
 
 
-def nats_table(nats: dict[str, np.ndarray], reference: str) -> str:
-  """Nats per position and on average, and the excess over the predictor `reference`.
+def nats_table(nats: dict[str, np.ndarray], reference: str | None) -> str:
+  """Nats per position and on average, and the excess over the predictor `reference` if there is
+  one.
 
   Args:
     nats: by predictor, `[n, K]` on the same episodes.
   """
-  count, points = nats[reference].shape
+  count, points = next(iter(nats.values())).shape
   shown = shown_positions(points)
-  rows = [['', *(f'k = {k}' for k in shown), 'mean', f'above {reference}']]
+  excess_title = [f'above {reference}'] if reference else []
+  rows = [['', *(f'k = {k}' for k in shown), 'mean', *excess_title]]
   for name, values in nats.items():
     at_shown = map(cell, *mean_and_error(values[:, shown]))
-    excess = mean_and_error((values - nats[reference]).mean(1))
-    rows.append([name, *at_shown, cell(*mean_and_error(values.mean(1))), cell(*excess)])
+    means = [values.mean(1)]
+    if reference:
+      means.append((values - nats[reference]).mean(1))
+    rows.append([name, *at_shown, *(cell(*mean_and_error(mean)) for mean in means)])
   return f'nats per target after k pairs, {count} episodes ± standard error\n' + aligned(rows)
 
 

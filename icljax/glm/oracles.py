@@ -21,12 +21,23 @@ from icljax.base import Episode, Predictor
 from icljax.families import Family
 from icljax.glm import laplace as posterior
 from icljax.glm.laplace import Prior
+from icljax.glm.task import GLM, FamilyTask
 from icljax.likelihoods import Likelihood, Mixture
 
 ORACLES = ('true', 'map', 'plugin', 'bayes_family', 'bayes', 'naive')
 # Episodes whose samples are held at once. Of one of 40 pairs, eta under 256 samples of each of 41
 # posteriors is 1.7 MB.
 CHUNK = 8
+
+
+def has_oracles(task: FamilyTask) -> bool:
+  """Whether the oracles are those of a task: of a `GLM`, and of a task whose own class says
+  `changes_only_inputs = True`, for given w and x its targets follow the law that is integrated
+  here.
+
+  A class that inherits from either may have changed the law, and has to say it again.
+  """
+  return type(task) is GLM or bool(vars(type(task)).get('changes_only_inputs', False))
 
 
 class Prefixes(struct.PyTreeNode):

@@ -48,8 +48,10 @@ class FamilyTask(Task, Protocol):
   """A task whose targets are responses of known families.
 
   It may also have `references() -> dict[str, Predictor]`, by name, best first: what a model is
-  measured against. Without them it is taken for a generalized linear model, however its inputs are
-  drawn.
+  measured against. Without them a model is measured alone, for the oracles are those of `GLM` and
+  of no task derived from it; unless its class says `changes_only_inputs = True`, which promises
+  that only inputs are drawn otherwise: weights, linear predictors and responses are those of a
+  `GLM` with its `scale`, `clip`, `dispersion` and `families`.
   """
 
   @property

@@ -36,13 +36,13 @@ def compare(
   return comparison_table(nats, references)
 
 
-def comparison_table(nats: dict[str, Nats], references: dict[str, str]) -> str:
+def comparison_table(nats: dict[str, Nats], references: dict[str, str | None]) -> str:
   """Nats after k pairs and on average; the mean above each model's reference and above the first.
 
   Args:
     nats: by title and predictor, `[n, K]`.
-    references: the predictor that each model is measured against, by title. Its row is there once
-      for all models that saw the same episodes.
+    references: the predictor that each model is measured against, by title, or None. Its row is
+      there once for all models that saw the same episodes.
   """
   first, first_nats = next(iter(nats.items()))
   shown = shown_positions(min(values['model'].shape[1] for values in nats.values()))
@@ -50,18 +50,23 @@ def comparison_table(nats: dict[str, Nats], references: dict[str, str]) -> str:
   rows = [['', *over_k, 'mean', 'above its reference', 'share of gap', f'above {first}']]
   shown_references = []
   for title, values in nats.items():
-    model, reference = values['model'], values[references[title]]
+    model, best = values['model'], references[title]
+    reference = values[best] if best else None
     averages = [
       _mean_cell(model.mean(1)),
-      _mean_cell((model - reference).mean(1)),
-      cell(*share_of_gap(model, reference, values['naive'])) if 'naive' in values else '',
+      _mean_cell((model - reference).mean(1)) if reference is not None else '',
+      cell(*share_of_gap(model, reference, values['naive']))
+      if reference is not None and 'naive' in values
+      else '',
       _mean_cell((model - first_nats['model']).mean(1))
       if title != first and _same_episodes(values, first_nats)
       else '',
     ]
     rows.append([title, *(_mean_cell(model[:, k]) for k in shown), *averages])
-    if not any(np.array_equal(reference, other) for other in shown_references):
-      name = f'{references[title]} ({title})' if len(nats) > 1 else references[title]
+    if reference is not None and not any(
+      np.array_equal(reference, other) for other in shown_references
+    ):
+      name = f'{best} ({title})' if len(nats) > 1 else best
       at_shown = [_mean_cell(reference[:, k]) for k in shown]
       rows.append([f'  {name}', *at_shown, _mean_cell(reference.mean(1)), '', '', ''])
       shown_references.append(reference)

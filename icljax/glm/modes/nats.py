@@ -18,6 +18,7 @@ from icljax.glm.modes.comparison import compare
 from icljax.glm.modes.families import hits
 from icljax.glm.modes.scores import PairedScores, collect, score_model, score_references, unflatten
 from icljax.glm.modes.summary import SummaryOptions, summarize
+from icljax.glm.oracles import has_oracles
 from icljax.glm.task import FamilyTask
 from icljax.paired import mean_and_error
 from icljax.subjects import Drawing, EvalContext, EvalMode, ModeRule, Report
@@ -37,7 +38,7 @@ def make_mode(
     rule=rule,
     task=task,
     score=score_model,
-    summarize=functools.partial(_summarize, confusion=confusion),
+    summarize=functools.partial(_summarize, reads=rule.reads, confusion=confusion),
     draw=_draw,
     compare=compare,
     options=_user_metrics,
@@ -54,8 +55,15 @@ def _user_metrics(config: ConfigDict) -> tuple[Hashable, ...]:
   )
 
 
-def _make_normals(config: ConfigDict, task: FamilyTask) -> jax.Array:
-  """What the oracles of a task sample posteriors with, `[S, C*D]`."""
+def _is_alone(task: FamilyTask) -> bool:
+  """Whether there is nothing that a model is measured against."""
+  return not (hasattr(task, 'references') or has_oracles(task))
+
+
+def _make_normals(config: ConfigDict, task: FamilyTask) -> jax.Array | None:
+  """What the oracles of a task sample posteriors with, `[S, C*D]`; None where a model is alone."""
+  if _is_alone(task):
+    return None
   return jnp.asarray(sobol_normals(config.eval.posterior_samples, task.predictors * task.dims))
 
 
@@ -74,11 +82,37 @@ def _summarize(
   context: EvalContext,
   model: dict[str, np.ndarray],
   references: dict[str, np.ndarray],
+  reads: frozenset[str],
   confusion: bool,
 ) -> Report:
   scores = collect(model, references)
   metrics, table = summarize(scores, _summary_options(context, confusion))
-  return Report(metrics, table, scores.flatten())
+  return Report(metrics, '\n'.join([table, *_notes(context, reads)]), scores.flatten())
+
+
+def _notes(context: EvalContext, reads: frozenset[str]) -> list[str]:
+  """What the numbers do not tell of themselves: why there are no oracles, and who knows of the
+  settings that differ from training.
+  """
+  (config, task), lines = context, []
+  if _is_alone(cast(FamilyTask, task)):
+    lines.append(
+      f'no oracles: {type(task).__name__} is a user-defined task, whose exact answer is its own; '
+      'define references(), or changes_only_inputs = True if it changes nothing but inputs'
+    )
+  for name in ('scale', 'r'):
+    given, trained = config.eval[name], config.task[name]
+    if given is None or name not in reads:
+      continue
+    if given == trained:
+      lines.append(f'eval.{name} is {given:g}, as in training')
+      continue
+    knowing = [] if _is_alone(cast(FamilyTask, task)) else ['what the model is measured against']
+    if name == 'r' and config.model.head == 'eta':
+      knowing.append('the likelihood that its eta is scored with')
+    known = f'; {" and ".join(knowing)} know of it' if knowing else ''
+    lines.append(f'eval.{name} is {given:g}: the model was trained with {trained:g}{known}')
+  return lines
 
 
 def _draw(context: EvalContext, drawing: Drawing) -> None:

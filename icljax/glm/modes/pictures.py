@@ -92,12 +92,12 @@ def _reference_lines(axes, evaluated: pd.DataFrame) -> None:
 
 
 def over_training(path: Path, evaluated: pd.DataFrame, title: str) -> None:
-  """Nats on average beside every reference, and the regret after k pairs, over the steps of
-  evaluations.
+  """Nats on average beside every reference, and the regret after k pairs if there is one, over the
+  steps of evaluations.
   """
-  drawing, average, regret = figure(
-    title, ('step', 'nats per target'), ('step', 'nats above the reference after k pairs')
-  )
+  columns = [name for name in evaluated.columns if re.fullmatch('regret_k[0-9]+', name)]
+  labels = [('step', 'nats per target'), ('step', 'nats above the reference after k pairs')]
+  drawing, average, *others = figure(title, *labels[: 2 if columns else 1])
   banded(
     average,
     evaluated.step,
@@ -108,24 +108,27 @@ def over_training(path: Path, evaluated: pd.DataFrame, title: str) -> None:
     marker='o',
   )
   _reference_lines(average, evaluated)
-  columns = [name for name in evaluated.columns if re.fullmatch('regret_k[0-9]+', name)]
+  for regret in others:
+    _regret_curves(regret, evaluated, columns)
+  shown = [column for reference, column in _references(evaluated).items() if reference != 'naive']
+  framed(average, [evaluated.nats, *(evaluated[column] for column in shown)])
+  for axes in (average, *others):
+    legend(axes)
+  save(drawing, path)
+
+
+def _regret_curves(axes, evaluated: pd.DataFrame, columns: Sequence[str]) -> None:
   for name, color in zip(columns, shades(len(columns))):
-    label = f'k = {name.removeprefix("regret_k")}'
     banded(
-      regret,
+      axes,
       evaluated.step,
       evaluated[name],
       evaluated[f'{name}_se'],
-      label,
+      label=f'k = {name.removeprefix("regret_k")}',
       color=color,
       marker='o',
     )
-  regret.axhline(0, color='black', linewidth=1)
-  shown = [column for reference, column in _references(evaluated).items() if reference != 'naive']
-  framed(average, [evaluated.nats, *(evaluated[column] for column in shown)])
-  for axes in (average, regret):
-    legend(axes)
-  save(drawing, path)
+  axes.axhline(0, color='black', linewidth=1)
 
 
 def families(
@@ -162,32 +165,36 @@ def families(
 
 
 def comparison(
-  path: Path, nats: dict[str, dict[str, np.ndarray]], references: dict[str, str], title: str
+  path: Path, nats: dict[str, dict[str, np.ndarray]], references: dict[str, str | None], title: str
 ) -> None:
-  """Several models, each in a colour, and what each is measured against, dashed; `[n, K]` by title
-  and predictor.
+  """Several models, each in a colour, and what each is measured against, dashed, if anything is;
+  `[n, K]` by title and predictor.
   """
-  drawing, axes, regret = figure(
-    title, ('pairs seen, k', 'nats per target'), ('pairs seen, k', 'nats above the reference')
-  )
+  labels = [('pairs seen, k', 'nats per target'), ('pairs seen, k', 'nats above the reference')]
+  drawing, axes, *others = figure(title, *labels[: 2 if any(references.values()) else 1])
   drawn = []
   for i, (name, values) in enumerate(nats.items()):
-    model, reference = values['model'], values[references[name]]
+    model, best = values['model'], references[name]
     k = np.arange(model.shape[1])
     banded(axes, k, *mean_and_error(model), label=name, color=f'C{i}')
+    if best is None:
+      continue
+    reference = values[best]
     if not any(np.array_equal(reference, other) for other in drawn):
       banded(
         axes,
         k,
         *mean_and_error(reference),
-        label=f'{references[name]} ({name})',
+        label=f'{best} ({name})',
         color=f'C{i}',
         linestyle='--',
       )
       drawn.append(reference)
-    banded(regret, k, *mean_and_error(model - reference), label=name, color=f'C{i}')
-  regret.axhline(0, color='black', linewidth=1)
-  for each in (axes, regret):
+    for regret in others:
+      banded(regret, k, *mean_and_error(model - reference), label=name, color=f'C{i}')
+  for regret in others:
+    regret.axhline(0, color='black', linewidth=1)
+  for each in (axes, *others):
     whole(each)
     legend(each)
   save(drawing, path)

@@ -66,8 +66,8 @@ def score_references(
 ) -> dict[str, Array]:
   """The log-probabilities of the targets by each reference, `[B, K]`.
 
-  A task without references of its own is taken for a generalized linear model: then the oracles
-  are scored (`Oracles.score`), and `family` `[B]` is the index of each episode's family.
+  Of a task without references of its own, whose law the oracles know, it is they that are scored
+  (`Oracles.score`), and `family` `[B]` is the index of each episode's family.
 
   Args:
     normals: standard normals `[S, C*D]`, with which the oracles sample posteriors.
@@ -89,7 +89,7 @@ class PairedScores:
     metrics: user-defined metrics of the model by name, `[n, K]`.
     family_probabilities: what is known of an episode's family before each target, `[n, K, F]`, by
       the exact posterior (`bayes`) and by the model's `read_out`.
-    family: the index of each episode's family `[n]`; None for a task with references of its own.
+    family: the index of each episode's family `[n]`; None where the oracles are not scored.
     effective: the effective number of posterior samples behind each target `[n, K]`, or None.
   """
 
@@ -148,12 +148,13 @@ def collect(model: dict[str, np.ndarray], references: dict[str, np.ndarray]) -> 
   )
 
 
-def reference_of(nats: Mapping[str, np.ndarray], conditions_on_family: bool) -> str:
-  """The predictor that a model is compared with: the best one that knows as much.
+def reference_of(nats: Mapping[str, np.ndarray], conditions_on_family: bool) -> str | None:
+  """The predictor that a model is compared with: the best one that knows as much; None where there
+  is no other predictor.
 
   Args:
     nats: by predictor.
     conditions_on_family: whether the model's loss is told the family.
   """
   wanted = 'bayes_family' if conditions_on_family else 'bayes'
-  return wanted if wanted in nats else next((name for name in nats if name != 'model'), 'model')
+  return wanted if wanted in nats else next((name for name in nats if name != 'model'), None)

@@ -13,6 +13,11 @@ from icljax.tables import aligned, cell, nats_table, shown_positions
 # at less than 1% of positions, it moves the mean over positions by less than .002.
 POOR = 0.1
 FEW = 0.01
+NEGLIGIBLE = 0.002
+# An order of two predictors is impossible beyond so many standard errors of their paired
+# difference, which that many episodes tell well enough.
+ERRORS = 5.0
+ENOUGH = 30
 
 Part = tuple[dict[str, float], list[str]]  # numbers, and lines of the table
 
@@ -35,6 +40,7 @@ class SummaryOptions(NamedTuple):
   any_family: bool = True
 
 
+@np.errstate(invalid='ignore')  # the difference of two infinite nats
 def summarize(scores: PairedScores, options: SummaryOptions) -> tuple[dict[str, float], str]:
   """The numbers of a record, by name, and the table."""
   parts = [_summarize_nats(scores.nats, options), _summarize_metrics(scores.metrics)]
@@ -43,7 +49,8 @@ def summarize(scores: PairedScores, options: SummaryOptions) -> tuple[dict[str, 
   if scores.effective is not None:
     parts.append(_summarize_effective(scores.effective, options.samples))
   metrics = {name: value for numbers, _ in parts for name, value in numbers.items()}
-  return metrics, '\n'.join(line for _, lines in parts for line in lines)
+  warnings = _warn_of_order(scores.nats, options, metrics.get('poor_samples', 0.0) > FEW)
+  return metrics, '\n'.join([*(line for _, lines in parts for line in lines), *warnings])
 
 
 def _summarize_nats(nats: dict[str, np.ndarray], options: SummaryOptions) -> Part:
@@ -53,11 +60,9 @@ def _summarize_nats(nats: dict[str, np.ndarray], options: SummaryOptions) -> Par
   for name, values in nats.items():
     key = 'nats' if name == 'model' else f'nats_{name}'
     metrics[key], metrics[f'{key}_se'] = map(float, mean_and_error(values.mean(1)))
-  regret = nats['model'] - nats[reference]
-  metrics['regret'], metrics['regret_se'] = map(float, mean_and_error(regret.mean(1)))
-  for k in shown_positions(regret.shape[1]):
-    metrics[f'regret_k{k}'], metrics[f'regret_k{k}_se'] = map(float, mean_and_error(regret[:, k]))
-  if 'naive' in nats:
+  if reference:
+    _add_regret(metrics, nats['model'] - nats[reference])
+  if reference and 'naive' in nats:
     share, error = share_of_gap(nats['model'], nats[reference], nats['naive'])
     metrics |= {'share_of_gap': share, 'share_of_gap_se': error}
     lines.append(
@@ -69,6 +74,48 @@ def _summarize_nats(nats: dict[str, np.ndarray], options: SummaryOptions) -> Par
       'produce them'
     )
   return metrics, lines
+
+
+def _add_regret(metrics: dict[str, float], regret: np.ndarray) -> None:
+  """Adds a regret `[n, K]`, on average and at some positions."""
+  metrics['regret'], metrics['regret_se'] = map(float, mean_and_error(regret.mean(1)))
+  for k in shown_positions(regret.shape[1]):
+    metrics[f'regret_k{k}'], metrics[f'regret_k{k}_se'] = map(float, mean_and_error(regret[:, k]))
+
+
+def _warn_of_order(nats: dict[str, np.ndarray], options: SummaryOptions, rough: bool) -> list[str]:
+  """Lines on predictors that come in an order in which they cannot.
+
+  No model that is not told the family does better than `bayes` on episodes of any family, and none
+  at all than `bayes_family`.
+
+  Args:
+    rough: whether both are, for want of posterior samples; then the model may be better.
+  """
+  told = options.conditions_on_family or not options.any_family
+  best = 'bayes_family' if told and len(options.families) > 1 else 'bayes'
+  lines = []
+  if (excess := _excess(nats, 'true', 'naive')) is not None:
+    lines.append(
+      f'WARNING: true is worse than naive by {excess} nats, which cannot be: what the episodes '
+      'give as their truth is not what drew their targets'
+    )
+  if not rough and (excess := _excess(nats, best, 'model')) is not None:
+    lines.append(
+      f'WARNING: the model is better than {best} by {excess} nats, which cannot be: {best} is not '
+      'the exact answer of the task that is evaluated'
+    )
+  return lines
+
+
+def _excess(nats: dict[str, np.ndarray], worse: str, better: str) -> str | None:
+  """By how much one predictor is worse than another beyond chance; None if it is not."""
+  if worse not in nats or better not in nats or len(nats[worse]) < ENOUGH:
+    return None
+  excess, error = mean_and_error((nats[worse] - nats[better]).mean(1))
+  # An infinite excess has no error.
+  is_beyond = excess > NEGLIGIBLE and not excess <= ERRORS * error
+  return cell(excess, error) if is_beyond else None
 
 
 def _summarize_metrics(values_by_name: dict[str, np.ndarray]) -> Part:
