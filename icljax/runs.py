@@ -147,6 +147,7 @@ def _evaluate(
     raise BadInput(
       f"mode is 'eval'; this run has {', '.join(checks.eval_modes(config))}: name one of them"
     )
+  settings = {'titles': ''} | settings  # those of a run's own config are of no use here
   unknown = settings.keys() - config.eval.keys()
   if unknown:
     raise BadInput(

@@ -111,6 +111,11 @@ def evaluated_runs(config: ConfigDict) -> list[Evaluated]:
   titles = (
     [title.strip() for title in config.eval.titles.split(',')] if config.eval.titles else names
   )
+  if config.eval.titles and len(titles) == len(runs) == 1:
+    raise BadInput(
+      f'eval.titles is {config.eval.titles!r}, which changes nothing: one run is evaluated, and '
+      'titles are of several that are compared; leave it out'
+    )
   if len(titles) != len(runs) or (config.eval.titles and len(set(titles)) < len(runs)):
     raise BadInput(
       f'eval.titles is {config.eval.titles!r}, for {len(runs)} run(s) in restore_path; give each '
@@ -231,8 +236,11 @@ def check(config: ConfigDict, mode: str, rules: Rules) -> None:
   """
   check_base_config(config)
   check_no_urls(flat(config.to_dict()))
+  followed = config.copy_and_resolve_references()
+  if mode.startswith('eval_'):
+    followed.eval_modes = (mode,)
   try:
-    rules.check(config)
+    rules.check(followed)
   except ValueError as error:
     raise BadInput(str(error)) from error
   except (KeyError, AttributeError) as error:

@@ -13,7 +13,10 @@ class Rules(Protocol):
   """
 
   def check(self, config: ConfigDict) -> None:
-    """Raises ValueError, with one line, for a config that cannot be followed."""
+    """Raises ValueError, with one line, for a config that cannot be followed.
+
+    Its `eval_modes` are those that the command evaluates.
+    """
     ...
 
   def eval_modes(self, config: ConfigDict) -> tuple[str, ...]:

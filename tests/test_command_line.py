@@ -140,6 +140,18 @@ WRONG = {
     [GLM, '--jaxline_mode=eval', '--config.restore_path={tmp}/trained', '--config.eval.titles=A,B'],
     ["eval.titles is 'A,B'", '1 run(s)'],
   ),
+  'a title of one model': (
+    [GLM, '--jaxline_mode=eval', '--config.restore_path={tmp}/trained', '--config.eval.titles=A'],
+    ["eval.titles is 'A'", 'changes nothing', 'one run'],
+  ),
+  'an r that no evaluated family has': (
+    ['--config=configs/glm.py:poisson', '--config.eval.r=3'],
+    ['eval.r is 3.0', 'changes nothing in eval,', 'leave it out, or evaluate eval_neg_binomial'],
+  ),
+  'an r of an evaluated family that has none': (
+    [GLM, '--jaxline_mode=eval_linear', '--config.restore_path={tmp}/trained', '--config.eval.r=3'],
+    ['eval.r is 3.0', 'changes nothing in eval_linear', 'eval_neg_binomial'],
+  ),
   'one of several runs': (
     [GLM, '--jaxline_mode=eval', '--config.restore_path={tmp}/trained,{tmp}/nowhere'], ['{tmp}/nowhere: no run is there']
   ),

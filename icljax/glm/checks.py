@@ -22,7 +22,7 @@ ABSENT_FIELDS = {
 }
 RESERVED = {'joint'}  # names of eval modes that no family may take
 # The task that is evaluated, and the oracles that its targets are measured against.
-READS = frozenset({'seed', 'episodes', 'posterior_samples', 'scale', 'r'})
+READS = frozenset({'seed', 'episodes', 'posterior_samples', 'scale'})
 
 
 def family_names(config: ConfigDict) -> tuple[str, ...]:
@@ -48,10 +48,34 @@ def evaluated_families(config: ConfigDict) -> dict[str, str]:
 
 def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:
   """The eval modes that a run of this config can have, by name."""
-  modes = ['eval', *evaluated_families(config)]
+  trained = family_names(config)
+  possible = {'eval': trained}  # what a mode's oracles think that episodes may be of
   if is_joint(config):
-    modes.insert(1, 'eval_joint')
-  return {mode: ModeRule(mode, READS) for mode in modes}
+    possible['eval_joint'] = trained
+  for mode, family in evaluated_families(config).items():
+    possible[mode] = trained if family in trained else (family,)
+  return {
+    mode: ModeRule(mode, READS | {'r'} if _may_read_r(config, families) else READS)
+    for mode, families in possible.items()
+  }
+
+
+def _may_read_r(config: ConfigDict, families: tuple[str, ...]) -> bool:
+  """Whether `r` changes episodes or oracles of some families: user-defined things may read it."""
+  user_defined = config.task.own or any(map(plugins.is_user_defined, families))
+  return bool(user_defined) or 'neg_binomial' in families
+
+
+def _check_settings(config: ConfigDict) -> None:
+  """Refuses a setting that no evaluated mode reads."""
+  rules = mode_rules(config)
+  evaluated = [rules[mode] for mode in config.eval_modes if mode in rules]
+  if config.eval.r is not None and evaluated and not any('r' in rule.reads for rule in evaluated):
+    reading = [name for name, rule in rules.items() if 'r' in rule.reads]
+    raise ValueError(
+      f'eval.r is {config.eval.r}, which changes nothing in {", ".join(config.eval_modes)}, where '
+      f'no family is neg_binomial; leave it out, or evaluate {" or ".join(reading)}'
+    )
 
 
 def why_no_mode(config: ConfigDict, mode: str) -> str:
@@ -80,6 +104,7 @@ def check(config: ConfigDict) -> None:
   positive(config, 'task.clip', infinite=True)
   positive(config, 'task.scale', 'task.noise', 'task.r')
   positive(config, *(name for name in ('eval.scale', 'eval.r') if get(config, name) is not None))
+  _check_settings(config)
 
 
 def _check_names(config: ConfigDict) -> None:

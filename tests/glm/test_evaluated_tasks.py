@@ -9,13 +9,18 @@ import pytest
 from flax import struct
 
 import icljax
+from icljax import checks
 from icljax.base import Predictor
 from icljax.experiment import Experiment
+from icljax.glm import modes
 from icljax.glm.modes.scores import PairedScores
 from icljax.glm.modes.summary import SummaryOptions, summarize
 from icljax.glm.oracles import ORACLES, has_oracles
 from icljax.glm.task import GLM
 from icljax.likelihoods import Gaussian
+from icljax.subjects import EvalContext
+from jaxline_lite import modes as loop
+from jaxline_lite.errors import BadInput
 from tests.configs import tiny
 from tests.glms import glm
 
@@ -220,3 +225,58 @@ def test_rough_oracles_bound_nothing():
       {'model': base, 'bayes': base + 0.1}, effective=np.full(base.shape, effective)
     )
     assert ('better than bayes' in summarize(scores, options)[1]) == is_warned
+
+
+def table_of(**fields) -> str:
+  """The table of a mode whose model gives made-up numbers."""
+  config, random = tiny(**fields), np.random.default_rng(0)
+  mode = modes.table(config)['eval']
+  scores = {'model': random.normal(-1, 0.1, (8, 6)), 'bayes': random.normal(-1, 0.1, (8, 6))}
+  references = {'bayes': scores.pop('bayes')}
+  return mode.summarize(EvalContext(config, mode.task(config)), scores, references).table
+
+
+@pytest.mark.parametrize(
+  ('fields', 'line'),
+  [
+    ({'eval__scale': 1.4}, 'eval.scale is 1.4, of which only the oracles know: the model was'),
+    ({'eval__scale': 0.7}, 'eval.scale is 0.7, as in training'),
+    (
+      {'eval__scale': 1.4, 'task__own': f'{HERE}:blunt'},
+      "eval.scale is 1.4, of which only the task's references know: the model was trained with 0.7",
+    ),
+    (
+      {'eval__scale': 1.4, 'task__own': f'{HERE}:steep'},
+      'eval.scale is 1.4: the model was trained',
+    ),
+    (
+      {'eval__r': 3.0, 'task__families': 'neg_binomial', 'model__head': 'eta'},
+      "eval.r is 3, of which only the oracles and the likelihood of the model's eta know",
+    ),
+  ],
+)
+def test_the_table_says_who_knows_of_a_changed_setting(fields, line):
+  assert line in table_of(**fields)
+  assert 'eval.' not in table_of(**{name: fields[name] for name in fields if 'eval' not in name})
+
+
+@pytest.mark.parametrize(
+  ('mode', 'fields', 'is_read'),
+  [
+    ('eval', {'task__families': 'poisson'}, False),
+    ('eval_linear', {'task__families': 'poisson,neg_binomial'}, False),
+    ('eval_neg_binomial', {'task__families': 'poisson'}, True),
+    # Its oracles ask whether episodes are of the other family.
+    ('eval_poisson', {'task__families': 'poisson,neg_binomial'}, True),
+    ('eval', {'eval_modes': ('eval', 'eval_neg_binomial')}, True),
+    ('eval', {'task__own': f'{HERE}:steep'}, True),
+    ('eval', {'task__families': 'examples.own_family:binomial'}, True),
+  ],
+)
+def test_an_r_that_no_evaluated_mode_reads_is_refused(mode, fields, is_read):
+  config = tiny(eval__r=3.0, **fields)
+  if is_read:
+    loop.check(config, mode, checks)
+  else:
+    with pytest.raises(BadInput, match=r'eval\.r is 3\.0, which changes nothing'):
+      loop.check(config, mode, checks)

@@ -107,11 +107,13 @@ def _notes(context: EvalContext, reads: frozenset[str]) -> list[str]:
     if given == trained:
       lines.append(f'eval.{name} is {given:g}, as in training')
       continue
-    knowing = [] if _is_alone(cast(FamilyTask, task)) else ['what the model is measured against']
+    informed = []
+    if not _is_alone(cast(FamilyTask, task)):
+      informed.append("the task's references" if hasattr(task, 'references') else 'the oracles')
     if name == 'r' and config.model.head == 'eta':
-      knowing.append('the likelihood that its eta is scored with')
-    known = f'; {" and ".join(knowing)} know of it' if knowing else ''
-    lines.append(f'eval.{name} is {given:g}: the model was trained with {trained:g}{known}')
+      informed.append("the likelihood of the model's eta")
+    told = f', of which only {" and ".join(informed)} know' if informed else ''
+    lines.append(f'eval.{name} is {given:g}{told}: the model was trained with {trained:g}')
   return lines
 
 
