@@ -15,7 +15,7 @@ from icljax import build, checks
 from icljax.ambient import fixed_arithmetic
 from icljax.base import ARITHMETIC, Task
 from icljax.figures import own_style
-from icljax.paired import Indices
+from icljax.paired import Indices, draw_episodes
 from icljax.parameters import parameter_table
 from icljax.predict import load
 from icljax.subjects import Drawing, EvalContext, EvalMode, Report, Subject, subject_of
@@ -28,6 +28,7 @@ from jaxline_lite.experiment import AbstractExperiment, Evaluation
 from jaxline_lite.files import read_lines
 
 MEASURES = 64  # evaluations that a process keeps compiled
+CHECKED = 64  # episodes of a user-defined task whose targets are checked before it is trained
 
 Arrays = dict[str, np.ndarray]
 CheckSignal = Callable[[], None]
@@ -92,8 +93,17 @@ class Experiment(AbstractExperiment):
     config.init_from = self.config.init_from
     return config
 
+  @fixed_arithmetic()
   def check_training(self) -> None:
     self._devices.check_divides(self.config.training.batch_size, 'training.batch_size')
+    if self._token is not None:  # the targets of a user-defined task, or of user-defined families
+      task = self._subject.task(self.config).at(jnp.int32(0))
+      draw = jax.jit(lambda task, indices: draw_episodes(task, Indices(jnp.uint32(0), indices)))
+      targets = np.asarray(draw(task, jnp.arange(CHECKED)).y).ravel()
+      try:
+        self._subject.check_targets(self.config, 'the task that is trained on', targets)
+      except ValueError as error:
+        raise BadInput(str(error)) from error
 
   @fixed_arithmetic()
   def begin(self) -> None:

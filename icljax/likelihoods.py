@@ -10,24 +10,43 @@ wrong where B == K.
 is `eta` (Gaussian), `sigmoid(eta)`, `exp(eta)` or `softmax(eta)`.
 """
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jax import Array
 from jax.scipy.special import gammaln, logsumexp
+from jax.typing import ArrayLike
 
 from icljax.ambient import as_threefry
+from icljax.inputs import as_float32
 
 # jax.random.exponential and gamma do return 0.0, where a log density is infinite.
 SMALLEST_POSITIVE = 1e-30
+# A log-probability is finite wherever y is possible: it is computed of y up to here, where with
+# |eta| up to 10 none of its terms overflows but a Gaussian's square, and is at least the lowest
+# number that there is.
+LARGEST_Y = 1e30
+LOWEST = float(jnp.finfo(jnp.float32).min)
+
+
+def as_targets(y: Any) -> Array:
+  """Targets of any kind, such as lists, integers and 64 bits, as `[...]` of 32 bits.
+
+  Raises:
+    ValueError: for booleans, texts, and numbers that 32 bits cannot hold.
+  """
+  if isinstance(y, jax.core.Tracer) or (isinstance(y, Array) and y.dtype == jnp.float32):
+    return jnp.asarray(y, jnp.float32)
+  return jnp.asarray(as_float32('y', y))
 
 
 class Likelihood(struct.PyTreeNode):
   """A distribution over one number per position."""
 
   discrete: ClassVar[bool] = False
+  targets: ClassVar[str] = 'those of its support'  # what can occur, in a few words
 
   @classmethod
   def of(cls, *parameters: Array | float) -> Self:
@@ -43,14 +62,17 @@ class Likelihood(struct.PyTreeNode):
     """Whether `y` can occur at all, as booleans `[...]`."""
     raise NotImplementedError
 
-  def log_prob(self, y: Array) -> Array:
-    """log p(y) in nats `[...]`: a probability where `discrete`, else a density; -inf outside the
-    support.
+  def log_prob(self, y: ArrayLike) -> Array:
+    """log p(y) in nats `[...]`: a probability where `discrete`, else a density; finite in the
+    support, -inf outside.
+
+    Raises:
+      ValueError: for booleans, texts, and numbers that 32 bits cannot hold.
     """
-    y = jnp.asarray(y, jnp.float32)  # lists, integers and 64 bits too
+    y = as_targets(y)
     # Before any log: a `where` afterwards still gives NaN gradients.
-    safe = jnp.where(self.support(y), y, 1.0)
-    return jnp.where(self.support(y), self._log_prob(safe), -jnp.inf)
+    safe = jnp.clip(jnp.where(self.support(y), y, 1.0), -LARGEST_Y, LARGEST_Y)
+    return jnp.where(self.support(y), jnp.maximum(self._log_prob(safe), LOWEST), -jnp.inf)
 
   def _log_prob(self, y: Array) -> Array:
     raise NotImplementedError
@@ -67,6 +89,7 @@ class Likelihood(struct.PyTreeNode):
 class Gaussian(Likelihood):
   """N(eta, scale^2); eta and scale `[...]`."""
 
+  targets: ClassVar[str] = 'finite numbers'
   eta: Array
   scale: Array
 
@@ -89,6 +112,7 @@ class Bernoulli(Likelihood):
   """y in {0, 1} with P(y = 1) = sigmoid(eta); eta `[...]`."""
 
   discrete: ClassVar[bool] = True
+  targets: ClassVar[str] = 'labels 0 and 1'
   eta: Array
 
   def support(self, y):
@@ -112,6 +136,7 @@ class Poisson(Likelihood):
   """Counts with mean and variance exp(eta); eta `[...]`."""
 
   discrete: ClassVar[bool] = True
+  targets: ClassVar[str] = 'counts 0, 1, 2, ...'
   eta: Array
 
   def support(self, y):
@@ -131,6 +156,7 @@ class NegativeBinomial(Likelihood):
   """NB2: counts with mean m = exp(eta) and variance m + m^2/r; eta and r `[...]`."""
 
   discrete: ClassVar[bool] = True
+  targets: ClassVar[str] = 'counts 0, 1, 2, ...'
   eta: Array
   r: Array
 
@@ -154,6 +180,7 @@ class NegativeBinomial(Likelihood):
 class Exponential(Likelihood):
   """Positive times with mean exp(eta); eta `[...]`."""
 
+  targets: ClassVar[str] = 'numbers from 0'
   eta: Array
 
   def support(self, y):
@@ -175,6 +202,7 @@ class Categorical(Likelihood):
   """
 
   discrete: ClassVar[bool] = True
+  targets: ClassVar[str] = 'class indices 0 to C - 1'
   eta: Array
 
   def support(self, y):
@@ -228,7 +256,7 @@ class Mixture(Likelihood):
     return self._each(read)
 
   def log_prob(self, y):
-    y = jnp.asarray(y, jnp.float32)
+    y = as_targets(y)
     return logsumexp(self.log_weights + self.part_log_probs(y), axis=(-2, -1))
 
   def mean(self):

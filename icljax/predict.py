@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from icljax import build, checks
 from icljax.ambient import fixed_arithmetic
 from icljax.base import Episode, Predictor
+from icljax.inputs import as_float32, as_numbers
 from icljax.likelihoods import Eta, Likelihood
 from icljax.subjects import subject_of
 from icljax.training.step import TrainState
@@ -114,13 +115,20 @@ class TrainedModel(Predictor):
       A distribution for each query, `[Q]`.
 
     Raises:
-      ValueError: for wrong shapes, numbers that are not finite, a context that is too long, inputs
-        or targets that cannot occur, or a family that is missing.
+      ValueError: for what is no number, wrong shapes, numbers that are not finite or from which
+        no finite answer follows, a context that is too long, inputs or targets that cannot occur,
+        or a family that is missing.
     """
     x, y, queries = self._check_shapes(x_context, y_context, x_query)
     self._subject.check_pairs(self.config, x, y, queries)
     parts = [self._answer(x, y, queries[i : i + QUERIES]) for i in range(0, len(queries), QUERIES)]
     answer = jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)), *parts)
+    if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(answer)):
+      largest = max(float(np.abs(values).max(initial=0.0)) for values in (x, y, queries))
+      raise ValueError(
+        f'the answer is not finite: inputs and targets of up to {largest:.2g} are too far from '
+        'what this model was trained on; give them in its units'
+      )
     return self._subject.complete(self.config, answer, family)
 
   def along(self, episodes: Episode) -> Likelihood | Eta:
@@ -143,7 +151,7 @@ class TrainedModel(Predictor):
     Raises:
       ValueError: for wrong shapes, numbers that are not finite, or a pattern that nothing matches.
     """
-    x, y = np.asarray(x, self.item.dtype), np.asarray(y, np.float32)
+    x, y = self._as_items('x', x), as_float32('y', y)
     fits = x.ndim == len(self.item.shape) + 2 and x.shape[2:] == self.item.shape
     if not fits or x.shape[:2] != y.shape or x.shape[1] > self.points:
       wanted = f'{self._shape("B", "K")} and [B, K] with K up to {self.points}'
@@ -182,8 +190,8 @@ class TrainedModel(Predictor):
     Raises:
       ValueError: for wrong shapes, numbers that are not finite, or a context that is too long.
     """
-    x, queries = (self._as_items(values) for values in (x, queries))
-    y, most, shape = np.asarray(y, np.float32), self.points - 1, self.item.shape
+    x, queries = self._as_items('x_context', x), self._as_items('x_query', queries)
+    y, most, shape = as_float32('y_context', y), self.points - 1, self.item.shape
     for name, values, count in (('x_context', x, 'k'), ('x_query', queries, 'Q')):
       if values.ndim != len(shape) + 1 or values.shape[1:] != shape:
         raise ValueError(
@@ -204,20 +212,22 @@ class TrainedModel(Predictor):
         raise ValueError(f'{name} has {count} numbers that are not finite')
     return x, y, cast(np.ndarray, queries)
 
-  def _as_items(self, values: ArrayLike) -> np.ndarray:
+  def _as_items(self, name: str, values: ArrayLike) -> np.ndarray:
     """Inputs in the type that the model reads.
 
     Raises:
-      ValueError: for numbers that are not whole, where they are names of symbols.
+      ValueError: for what is no number, and numbers that are not whole, where they are names of
+        symbols.
     """
-    given = np.asarray(values)
-    items = given if given.size == 0 else given.astype(np.float64)
+    if not np.issubdtype(self.item.dtype, np.integer):
+      return as_float32(name, values)
+    items = as_numbers(name, values)
     is_whole = np.isfinite(items) & (items == np.floor(items)) & (np.abs(items) < 2**31)
-    if np.issubdtype(self.item.dtype, np.integer) and not is_whole.all():
+    if not is_whole.all():
       raise ValueError(
         f'items have symbols from {items.min()} to {items.max()}; allowed are whole numbers'
       )
-    return given.astype(self.item.dtype)
+    return items.astype(self.item.dtype)
 
   def _shape(self, *leading: str) -> str:
     """The shape of inputs with some leading axes, as text."""

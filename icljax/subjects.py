@@ -254,6 +254,15 @@ class Subject(Protocol):
     ...
 
   @abc.abstractmethod
+  def check_targets(self, config: ConfigDict, name: str, y: 'np.ndarray') -> None:
+    """Raises ValueError for targets `[n]` that the model can give no probability.
+
+    Args:
+      name: what they are called, for the message.
+    """
+    ...
+
+  @abc.abstractmethod
   def complete(self, config: ConfigDict, answer: 'Likelihood | Eta', family: str) -> 'Likelihood':
     """The predictive distribution that an answer `[Q]` of the model stands for.
 

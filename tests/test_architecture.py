@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 MOST_LINES, MOST_LINES_OF_FUNCTION, MOST_LINES_OF_RUN = 300, 60, 40
 # Parts of icljax, the lowest first: each imports only from lines above its own, or from itself.
 LEVELS = [
-  {'ambient', 'parameters', 'plugins'},
+  {'ambient', 'inputs', 'parameters', 'plugins'},
   {'likelihoods'},
   {'families', 'base', 'fields'},
   {'subjects', 'figures', 'paired'},

@@ -19,6 +19,7 @@ from icljax import build, checks
 from icljax.base import Episode
 from icljax.experiment import Experiment
 from icljax.predict import QUERIES, TrainedModel
+from icljax.subjects import subject_of
 from icljax.training.step import TrainState
 from jaxline_lite import modes
 from jaxline_lite.checkpoint import Checkpoints
@@ -152,6 +153,63 @@ def test_wrong_input_is_named(mixture, what):
   arguments, message = WRONG[what]
   with pytest.raises(ValueError, match=message):
     mixture.at(*arguments)
+
+
+@pytest.mark.parametrize(
+  ('targets', 'named'),
+  [
+    ([-1, 2], '1 of 2 targets, such as -1, that this model cannot produce'),
+    ([0.5, 2.5], '2 of 2 targets, such as 0.5, 2.5, that'),
+    ([True, False], 'y_context has booleans'),
+    (['a', 'b'], 'y_context has values that are no numbers'),
+    ([1.0, 1e300], 'y_context has numbers up to 1e\\+300; allowed are those of 32 bits'),
+  ],
+)
+def test_targets_that_cannot_be_are_refused(eta, targets, named):
+  with pytest.raises(ValueError, match=named):
+    eta.at(X[:2], targets, X, family='poisson')
+
+
+IMPOSSIBLE = {
+  'logistic': ([-1, 1, 1], '1 of 3 targets, such as -1', r'labels 0 and 1 \(logistic\)'),
+  'poisson': ([-3, 0, 2], '1 of 3 targets, such as -3', r'counts 0, 1, 2, ... \(poisson\)'),
+  'neg_binomial': ([0.5, 1.5, 2], 'such as 0.5, 1.5', r'counts 0, 1, 2, ... \(neg_binomial\)'),
+  'exponential': ([-1, 1, 2], 'such as -1', r'numbers from 0 \(exponential\)'),
+  'multinomial': ([1, 4, 2], 'such as 4', r'class indices 0 to C - 1 \(multinomial, C = 4\)'),
+  'logistic,exponential': (
+    [-1, 1, 1.5],
+    '1 of 3 targets, such as -1',
+    r'labels 0 and 1 \(logistic\); numbers from 0 \(exponential\)',
+  ),
+  'examples.own_family:binomial': ([9, 8, 0], 'such as 9', r'those of its support \(binomial\)'),
+}
+
+
+@pytest.mark.parametrize('families', IMPOSSIBLE)
+def test_targets_of_no_family_are_named_with_those_that_are_possible(families):
+  targets, *named = IMPOSSIBLE[families]
+  config = tiny(task__families=families)
+  subject, y = subject_of(config), np.float32(targets)
+  with pytest.raises(ValueError, match=f'y has {named[0]}' if named[0][0].isdigit() else named[0]):
+    subject.check_targets(config, 'y', y)
+  with pytest.raises(ValueError, match=named[1]):
+    subject.check_targets(config, 'y', y)
+  subject.check_targets(config, 'y', np.float32([0, 1, 1]))
+  subject.check_targets(config, 'y', np.zeros(0, np.float32))
+
+
+@pytest.mark.parametrize('size', [1e3, 1e9, 1e20, 1e30, 1e38, 1e-40])
+def test_finite_inputs_give_finite_answers_or_a_line(mixture, size):
+  for x, y, query in ((size, 1, 1), (1, size, 1), (1, 1, size)):
+    try:
+      answer = mixture.at(X[:3] * x, Y[:3] * y, X[3:] * query)
+    except ValueError as error:
+      is_refused = 'the answer is not finite: inputs and targets of up to' in str(error)
+      if not is_refused or size < 1e9:
+        raise
+    else:
+      for values in (answer.mean(), answer.log_prob([0.0, size, -size])):
+        assert np.isfinite(values).all()
 
 
 @pytest.mark.parametrize('family', ['', 'linear'])

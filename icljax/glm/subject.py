@@ -86,8 +86,29 @@ class GeneralizedLinearModels(Subject):
   def check_pairs(
     self, config: ConfigDict, x_context: np.ndarray, y_context: np.ndarray, x_query: np.ndarray
   ) -> None:
-    """All finite numbers may occur."""
-    del config, x_context, y_context, x_query
+    """All finite inputs may occur, and what some family of the model can produce."""
+    del x_context, x_query
+    self.check_targets(config, 'y_context', y_context)
+
+  def check_targets(self, config: ConfigDict, name: str, y: np.ndarray) -> None:
+    task = self.task(config)
+    padded = np.zeros(max(task.points, len(y)), np.float32)
+    padded[: len(y)] = y  # of one shape, so that contexts of all lengths share their programs
+    possible, allowed = np.zeros(len(y), bool), {}
+    for family in task.families:
+      eta = jnp.zeros((len(padded), family.predictors))
+      likelihood = family.likelihood(eta, task.dispersion)
+      possible |= np.asarray(likelihood.support(jnp.asarray(padded)))[: len(y)]
+      classes = f', C = {family.predictors}' if family.predictors > 1 else ''
+      allowed[f'{family.name}{classes}'] = likelihood.targets
+    if not possible.all():
+      wrong = ', '.join(f'{value:g}' for value in np.unique(y[~possible])[:3])
+      listed = '; '.join(f'{targets} ({family})' for family, targets in allowed.items())
+      raise ValueError(
+        f'{name} has {(~possible).sum()} of {len(y)} targets, such as {wrong}, that this model '
+        f'cannot produce; allowed are {listed}: code the targets so, or take a model of another '
+        'family'
+      )
 
   def complete(self, config: ConfigDict, answer: Likelihood | Eta, family: str) -> Likelihood:
     task, head = self.task(config), config.model.head

@@ -91,18 +91,21 @@ class ImageSequences(Subject):
     self, config: ConfigDict, x_context: np.ndarray, y_context: np.ndarray, x_query: np.ndarray
   ) -> None:
     """Items are drawings from 0 to 1, but for noise, or symbols; labels are those of the model."""
-    labels = from_config.output_count(config)
-    if not np.isin(y_context, np.arange(labels)).all():
-      raise ValueError(
-        f'y_context has labels from {y_context.min():g} to {y_context.max():g}; allowed are whole '
-        f'numbers from 0 to {labels - 1}'
-      )
+    self.check_targets(config, 'y_context', y_context)
     item = from_config.item(config)
     for items in (x_context, x_query):
       if len(item.shape) == 2 and not config.data.generator_config.noise_scale:
         _check_drawings(items)
       if item.shape == ():
         _check_symbols(items, config.data.symbolic_config.dataset_size)
+
+  def check_targets(self, config: ConfigDict, name: str, y: np.ndarray) -> None:
+    labels = from_config.output_count(config)
+    if not np.isin(y, np.arange(labels)).all():
+      raise ValueError(
+        f'{name} has labels from {y.min():g} to {y.max():g}; allowed are whole numbers from 0 to '
+        f'{labels - 1}'
+      )
 
   def complete(self, config: ConfigDict, answer: Likelihood | Eta, family: str) -> Likelihood:
     del config

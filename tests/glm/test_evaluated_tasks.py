@@ -280,3 +280,21 @@ def test_an_r_that_no_evaluated_mode_reads_is_refused(mode, fields, is_read):
   else:
     with pytest.raises(BadInput, match=r'eval\.r is 3\.0, which changes nothing'):
       loop.check(config, mode, checks)
+
+
+class Signed(GLM):
+  """Labels -1 and 1, which its family cannot produce."""
+
+  def sample(self, key):
+    episode = super().sample(key)
+    return episode.replace(y=2 * episode.y - 1)
+
+
+signed = make(Signed)
+
+
+def test_a_task_whose_targets_its_families_cannot_produce_is_refused(tmp_path):
+  config = tiny(tmp_path / 'run', task__families='logistic', task__own=f'{HERE}:signed')
+  with pytest.raises(BadInput, match=r'the task that is trained on has .* such as -1, that this'):
+    icljax.train(config)
+  assert not (tmp_path / 'run' / 'config.json').exists()
