@@ -68,7 +68,7 @@ def sampling(repeats: int, length: float) -> None:
   """Prints the first table."""
   config = omniglot.get_config('procedural')
   config.data.generator_config.zipf_exponent = 1.0
-  task, data = subject_of(config).task(config), subject_of(config).data(config)
+  task, data = subject_of(config).task(config), subject_of(config).data(config).values
   data = jax.device_put(data)
 
   @jax.jit

@@ -54,7 +54,7 @@ class Ours:
   """The library's own path; `run` gives the losses `[count]` of the next steps."""
 
   def __init__(self, config):
-    self.settings, self.data = build.make_settings(config), subject_of(config).data(config)
+    self.settings, self.data = build.make_settings(config), subject_of(config).data(config).values
     self.params = jax.tree.map(np.asarray, build.init_state(config).params)
     self.devices = devices.Devices(jax.local_devices()[:1])
     self.state, self.t = self.devices.replicate(build.init_state(config)), 0

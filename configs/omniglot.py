@@ -93,6 +93,9 @@ DEFAULTS = {
   'data.manual_dir': '',  # a folder with Omniglot's archives, where they are not to be downloaded
   'data.data_dir': '',  # where TFDS prepares; '' is its own default
   'data.cache_dir': '~/.cache/icljax',
+  # SHA-256 of the data that a run began with, as config.json keeps it; 'auto' is that of those that
+  # are read.
+  'data.digest': 'auto',
   # 'all' is train and test; or one of train, test, small1, small2.
   'data.omniglot_config.omniglot_split': 'all',
   # Drawings of a class, procedural ones too; or 'single', or 'separated', a class for each.

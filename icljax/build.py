@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from icljax import plugins
 from icljax.base import Predictor, stream
 from icljax.models.sequence import machine_precision
-from icljax.subjects import Subject, WarmStart, subject_of
+from icljax.subjects import Data, Subject, WarmStart, subject_of
 from icljax.training import early_stopping
 from icljax.training.optimizers import OPTIMIZERS, make_clipped
 from icljax.training.schedules import SCHEDULES
@@ -25,6 +25,20 @@ def with_machine_defaults(config: ConfigDict) -> ConfigDict:
   config = config.copy_and_resolve_references()
   config.model.precision = machine_precision(config.model.precision)
   return config
+
+
+def record_digest(config: ConfigDict, data: Data) -> str:
+  """Puts the digest of data into a config that has none yet; else says if it is another one."""
+  if not data.digest:
+    return ''
+  if config.data.digest == 'auto':
+    config.data.digest = data.digest
+  if config.data.digest == data.digest:
+    return ''
+  return (
+    f'{data.source}: these are not the data that the run was made with (SHA-256 '
+    f'{config.data.digest[:12]} there, {data.digest[:12]} here)'
+  )
 
 
 def make_settings(config: ConfigDict) -> Settings:

@@ -61,7 +61,42 @@ def eval_fields(config: ConfigDict, mode: str) -> frozenset[str]:
 def resumable(config: ConfigDict) -> frozenset[str]:
   """The fields in which a run may change when it is continued, besides those of the loop."""
   lengthened = {'training_steps'} if config.optimizer.schedule in ENDLESS else set()
-  return frozenset(lengthened | checks_of(config.subject).RESUMABLE)
+  return frozenset(lengthened | located_fields(config))
+
+
+def located_fields(config: ConfigDict) -> frozenset[str]:
+  """The fields that say where data lie on this machine."""
+  return checks_of(config.subject).LOCATED_FIELDS
+
+
+def data_places(config: ConfigDict, data: Mapping[str, str]) -> dict[str, str]:
+  """Where data lie on this machine, by field.
+
+  Args:
+    config: of the run.
+    data: the same by name in the group `data`, such as `{'features': 'f.npz'}`.
+
+  Raises:
+    ValueError: for another name, or a place that is no text.
+  """
+  allowed = [field.removeprefix('data.') for field in sorted(located_fields(config))]
+  for name, place in data.items():
+    if name not in allowed or not isinstance(place, str):
+      raise ValueError(
+        f'data has {name!r}: {place!r}; allowed is text that says where data lie on this machine, '
+        f'by {", ".join(allowed) or "no name, for this run reads no files"}'
+      )
+  return {f'data.{name}': place for name, place in data.items()}
+
+
+def check_evaluated(config: ConfigDict, run: ConfigDict) -> None:
+  """Raises ValueError for a config of another subject than that of the run that it evaluates."""
+  given = config.get('subject', ABSENT_FIELDS['subject'])
+  if given != run.subject:
+    raise ValueError(
+      f'subject is {run.subject!r} there, and {given!r} in the config that was given; evaluate it '
+      f'with one of its own, such as --config=configs/{run.subject}.py'
+    )
 
 
 def check(config: ConfigDict) -> None:
@@ -72,8 +107,8 @@ def check(config: ConfigDict) -> None:
   """
   one_of(config, 'subject', SUBJECTS)
   _check_ranges(config)
-  checks_of(config.subject).check(config)
   _check_model(config)
+  checks_of(config.subject).check(config)
   _check_training(config)
   at_least(config, 1, 'eval.episodes', 'eval.batch_size')
 
@@ -114,7 +149,8 @@ def _check_training(config: ConfigDict) -> None:
   one_of(config, 'optimizer.schedule', SCHEDULES)
   at_least(config, 1, 'training.batch_size', 'early_stopping.window')
   at_least(config, 0, 'optimizer.warmup_steps', 'early_stopping.patience')
-  if not 0 <= config.optimizer.momentum < 1:
+  between(config, 0, 1, 'optimizer.momentum')
+  if config.optimizer.momentum == 1:
     raise ValueError(
       f'optimizer.momentum is {config.optimizer.momentum}; allowed are numbers from 0 to below 1'
     )

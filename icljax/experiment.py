@@ -50,6 +50,7 @@ class Experiment(AbstractExperiment):
       self._token = build.sharing_token(self.config)
       step = build.train_step(self.config, self._token)
       data = self._subject.data(self.config)
+      self._data_change = build.record_digest(self.config, data)
       settings = build.make_settings(self.config)
       self._check_options()
     except ValueError as error:  # of user-defined things, and of data that are not there
@@ -61,8 +62,12 @@ class Experiment(AbstractExperiment):
         'a user-defined model or metric cannot be hashed, which finding its compiled program takes '
         f'({error}): make its attributes tuples instead of lists, or freeze its dataclass'
       ) from error
-    self._data, self._settings = self._devices.replicate(data), self._devices.replicate(settings)
+    self._data, self._settings = (
+      self._devices.replicate(data.values),
+      self._devices.replicate(settings),
+    )
     self._steps = self._devices.pmap_steps(step, self.most_steps)
+    self._fresh: tuple[str, ...] = ()  # the parts that `init_from` does not give
     self._state: Any = None  # on the devices, from its first use on
     self._eval_tasks: dict[Callable, Task] = {}  # by what makes them
     self._reference_scores: dict[tuple, Arrays] = {}  # no state enters them
@@ -91,10 +96,17 @@ class Experiment(AbstractExperiment):
   def with_machine_defaults(self, config: ConfigDict) -> ConfigDict:
     config = build.with_machine_defaults(config)
     config.init_from = self.config.init_from
+    if 'data' in config:
+      config.data.digest = self.config.data.digest
     return config
 
   @fixed_arithmetic()
   def check_training(self) -> None:
+    if self._data_change:
+      raise BadInput(
+        f'{self._data_change}; give the data of then, or another run folder with '
+        '--config.checkpoint_dir'
+      )
     self._devices.check_divides(self.config.training.batch_size, 'training.batch_size')
     if self._token is not None:  # the targets of a user-defined task, or of user-defined families
       task = self._subject.task(self.config).at(jnp.int32(0))
@@ -112,7 +124,7 @@ class Experiment(AbstractExperiment):
       try:
         source = load(given)
         how = build.warm_start_of(self.config, source.config)
-        params = warm_start(self.state.params, source.params, how)
+        params, self._fresh = warm_start(self.state.params, source.params, how)
       except ValueError as error:
         raise BadInput(f'init_from is {given!r}: {error}') from error
       self.state = self.state.replace(params=params, model_state=source.model_state)
@@ -130,6 +142,7 @@ class Experiment(AbstractExperiment):
     products = f'matrix products of the model at precision {self.config.model.precision}'
     data = self._subject.describe_data(self.config)
     source = f', starting from {self.config.init_from}' if self.config.init_from else ''
+    source += f' (fresh: {", ".join(self._fresh)})' if self._fresh else ''
     table = parameter_table(self.state.params)
     return f'{table}\n{data + " " if data else ""}on {where}, {products}{source}'
 
@@ -143,7 +156,10 @@ class Experiment(AbstractExperiment):
     tree = self._settings.task, state.params, state.model_state, self._data
     measured = self._measure(measure, task, tree, check)
     references = self._references(chosen, check)
-    return Evaluation(*chosen.summarize(EvalContext(self.config, task), measured, references))
+    report = chosen.summarize(EvalContext(self.config, task), measured, references)
+    if self._data_change:
+      report = report._replace(table=f'WARNING: {self._data_change}\n{report.table}')
+    return Evaluation(*report)
 
   def _eval_task(self, mode: EvalMode) -> Task:
     """The task of a mode, made once."""

@@ -3,6 +3,7 @@ what is allowed.
 """
 
 import math
+import numbers
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -41,7 +42,7 @@ def one_of(config: ConfigDict, path: str, allowed: Iterable[str]) -> None:
 
 def user_defined_or(field: str, given: str, allowed: Iterable[str]) -> None:
   """Checks that a name is one of those allowed, or a user-defined thing that can be found."""
-  if plugins.is_user_defined(given):
+  if isinstance(given, str) and plugins.is_user_defined(given):
     plugins.check_importable(field, given)
   elif given not in allowed:
     raise ValueError(
@@ -50,20 +51,40 @@ def user_defined_or(field: str, given: str, allowed: Iterable[str]) -> None:
     )
 
 
+def _is_number(value: Any, kind: type = numbers.Real) -> bool:
+  """Whether a value is a number, and no truth value: a config.json can hold anything."""
+  return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def flags(config: ConfigDict, *fields: str) -> None:
+  """Checks that fields are true or false."""
+  for field in fields:
+    if not isinstance(get(config, field), bool):
+      raise ValueError(f'{field} is {get(config, field)!r}; allowed are true and false')
+
+
+def texts(config: ConfigDict, *fields: str) -> None:
+  """Checks that fields are text."""
+  for field in fields:
+    if not isinstance(get(config, field), str):
+      raise ValueError(f'{field} is {get(config, field)!r}; allowed is text')
+
+
 def at_least(config: ConfigDict, least: int, *fields: str) -> None:
   """Checks that fields are whole numbers of a least size."""
   for field in fields:
-    if get(config, field) < least:
-      raise ValueError(f'{field} is {get(config, field)}; allowed are whole numbers from {least}')
+    value = get(config, field)
+    if not _is_number(value, numbers.Integral) or value < least:
+      raise ValueError(f'{field} is {value!r}; allowed are whole numbers from {least}')
 
 
 def positive(config: ConfigDict, *fields: str, infinite: bool = False) -> None:
   """Checks that fields are above 0, and finite unless `infinite`."""
   for field in fields:
     value = get(config, field)
-    if not (0 < value < math.inf or (infinite and value == math.inf)):
+    if not _is_number(value) or not (0 < value < math.inf or (infinite and value == math.inf)):
       raise ValueError(
-        f'{field} is {value}; allowed are numbers above 0'
+        f'{field} is {value!r}; allowed are numbers above 0'
         + (', and inf for none' if infinite else '')
       )
 
@@ -72,9 +93,9 @@ def between(config: ConfigDict, least: float, most: float, *fields: str) -> None
   """Checks that fields lie in an interval with its ends; `inf` itself is never allowed."""
   for field in fields:
     value = get(config, field)
-    if not (least <= value <= most and value < math.inf):
+    if not _is_number(value) or not (least <= value <= most and value < math.inf):
       wanted = f'numbers from {least:g}' + (f' to {most:g}' if most < math.inf else '')
-      raise ValueError(f'{field} is {value}; allowed are {wanted}')
+      raise ValueError(f'{field} is {value!r}; allowed are {wanted}')
 
 
 def check_same(config: ConfigDict, source: ConfigDict, *fields: str) -> None:

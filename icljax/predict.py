@@ -1,7 +1,7 @@
 """Trained models as predictors: `load(run).at(x_context, y_context, x_query)`, and activations."""
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,25 +23,32 @@ from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput, without_flags
 from jaxline_lite.evaluate import choose_steps
 from jaxline_lite.paths import expand
-from jaxline_lite.run_folder import read_config, run_of
+from jaxline_lite.run_folder import read_valid_config, run_of
 
 QUERIES = 64  # answered at once; fewer are filled up to as many, so that one program serves all
 
 
 @without_flags(restore_path='the argument run')
 @fixed_arithmetic()
-def load(run: str | Path, checkpoint: int | str = 'latest') -> 'TrainedModel':
+def load(
+  run: str | Path, checkpoint: int | str = 'latest', data: Mapping[str, str] | None = None
+) -> 'TrainedModel':
   """The trained model of a run.
 
   Args:
     run: a run's folder, or one checkpoint in it.
     checkpoint: 'latest', 'best', or a step.
+    data: where data lie, if not where the run had them, as of `icljax.evaluate`.
 
   Raises:
     BadInput: if there is no run, or no such checkpoint that is intact.
   """
   folder, named = run_of(expand(run, 'run'))
-  config = read_config(folder, checks)
+  config = read_valid_config(folder, checks)
+  try:
+    config.update_from_flattened_dict(checks.data_places(config, data or {}))
+  except ValueError as error:
+    raise BadInput(str(error)) from error
   if checkpoint not in ('latest', 'best') and not str(checkpoint).isdecimal():
     raise BadInput(f"checkpoint is {checkpoint!r}; allowed are 'latest', 'best' and a step")
   if named and checkpoint != 'latest':

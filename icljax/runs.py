@@ -1,7 +1,7 @@
 """What the command does, from Python: train, evaluate, and the numbers of many runs."""
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from jaxline_lite.errors import BadInput, without_flags
 from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
 from jaxline_lite.paths import expand
-from jaxline_lite.run_folder import flat, plain, read_config, run_of
+from jaxline_lite.run_folder import flat, plain, read_config, read_valid_config, run_of
 
 EXPERIMENT = 'icljax.experiment:Experiment'
 # What stands here for fields of a command's config.
@@ -68,7 +68,11 @@ def train(config: ConfigDict, evaluates_along: bool = False) -> Path:
 
 @without_flags(**ARGUMENTS)
 def evaluate(
-  run: str | Path, mode: str = 'eval', checkpoint: int | str = 'latest', **settings: Any
+  run: str | Path,
+  mode: str = 'eval',
+  checkpoint: int | str = 'latest',
+  data: Mapping[str, str] | None = None,
+  **settings: Any,
 ) -> dict[str, np.ndarray]:
   """Evaluates a run in one mode, as the command does, and keeps the record in the run's folder.
 
@@ -76,6 +80,8 @@ def evaluate(
     run: a run's folder, or one checkpoint in it.
     mode: `eval` or `eval_<name>`.
     checkpoint: 'latest', 'best', a step, or several: 'all', '1000,2000'.
+    data: where data lie, if not where the run had them: some of `manual_dir`, `data_dir`,
+      `cache_dir` and `features`, as `{'features': 'f.npz'}`.
     settings: fields of `config.eval`, such as `episodes=1000, scale=0.8`.
 
   Returns:
@@ -86,7 +92,7 @@ def evaluate(
     BadInput: if there is no such run, checkpoint, mode or setting.
     Stopped: after a signal.
   """
-  evaluated = _evaluate([run], mode, checkpoint, settings)
+  evaluated = _evaluate([run], mode, checkpoint, data, settings)
   arrays = [_arrays(step, evaluations[mode]) for step, evaluations in evaluated]
   if len(arrays) == 1:
     return arrays[0]
@@ -100,6 +106,7 @@ def compare(
   titles: Sequence[str] = (),
   output_dir: str | Path = 'runs/compare',
   checkpoint: int | str = 'latest',
+  data: Mapping[str, str] | None = None,
   **settings: Any,
 ) -> dict[str, dict[str, np.ndarray]]:
   """Evaluates several models and puts them side by side: what `--config.restore_path=A,B` does.
@@ -109,7 +116,7 @@ def compare(
     titles: what they are called; by default as their folders, which then have to differ.
     output_dir: where table, picture and CSV go, below the mode, in a folder named after what is
       compared.
-    mode, checkpoint, settings: as of `evaluate`; one checkpoint of each.
+    mode, checkpoint, data, settings: as of `evaluate`; one checkpoint of each.
 
   Returns:
     What `evaluate` returns, by title.
@@ -126,14 +133,18 @@ def compare(
       'of its own and one checkpoint for each'
     )
   chosen = settings | {'titles': ','.join(titles), 'output_dir': str(output_dir)}
-  found = _evaluate(runs, mode, checkpoint, chosen)
+  found = _evaluate(runs, mode, checkpoint, data, chosen)
   return {
     title: _arrays(step, evaluations[mode]) for title, (step, evaluations) in zip(titles, found)
   }
 
 
 def _evaluate(
-  runs: Sequence[str | Path], mode: str, checkpoint: int | str, settings: dict[str, Any]
+  runs: Sequence[str | Path],
+  mode: str,
+  checkpoint: int | str,
+  data: Mapping[str, str] | None,
+  settings: dict[str, Any],
 ) -> list[tuple[int, dict[str, Evaluation]]]:
   if not mode.startswith('eval'):
     raise BadInput(f'mode is {mode!r}; allowed are eval and eval_<name>')
@@ -142,7 +153,11 @@ def _evaluate(
       f'one checkpoint is named by its path, and checkpoint is {checkpoint!r}; give the run, or '
       'leave that out'
     )
-  config = read_config(run_of(expand(runs[0], 'run'))[0], checks)
+  config = read_valid_config(run_of(expand(runs[0], 'run'))[0], checks)
+  try:
+    places = checks.data_places(config, data or {})
+  except ValueError as error:
+    raise BadInput(str(error)) from error
   if mode == 'eval' and mode not in checks.eval_modes(config):
     raise BadInput(
       f"mode is 'eval'; this run has {', '.join(checks.eval_modes(config))}: name one of them"
@@ -163,7 +178,7 @@ def _evaluate(
       wanted
       | {'eval': {name: _typed(name, value, config.eval[name]) for name, value in settings.items()}}
     )
-  configs = modes.evaluated_configs(config, checks)
+  configs = modes.evaluated_configs(config, checks, places)
   for each in configs:
     modes.check(each, mode, checks)
   return modes.evaluate(_make, configs, checks, (mode,))

@@ -118,22 +118,37 @@ class EvalMode:
   score_references: 'Callable[..., Scores] | None' = None
 
 
+class Data(NamedTuple):
+  """What the inputs of episodes point to.
+
+  Attributes:
+    values: a pytree of arrays; None where inputs are what the model reads.
+    digest: SHA-256 of what they were read from, '' where they were read from nothing. A run keeps
+      it in its field `data.digest`.
+    source: what they were read from, for messages.
+  """
+
+  values: Any = None
+  digest: str = ''
+  source: str = ''
+
+
 class WarmStart(NamedTuple):
   """How the parameters of another run are to be understood.
 
   Attributes:
     components: members of the mixture for each family; 0 where there are no families.
-    same_families: whether both runs know the same families, in the same order.
+    fresh: the parts of the model that start afresh whatever the source has, such as 'read_out'.
   """
 
-  components: int
-  same_families: bool
+  components: int = 0
+  fresh: tuple[str, ...] = ()
 
 
 class Checks(Protocol):
   """The module `checks.py` of a subject. It imports no JAX."""
 
-  RESUMABLE: frozenset[str]  # the fields that may change when a run goes on
+  LOCATED_FIELDS: frozenset[str]  # as `jaxline_lite.rules.Rules.located_fields`
   ABSENT_FIELDS: Mapping[str, Any]  # as `jaxline_lite.rules.Rules.absent_fields`
 
   def check(self, config: ConfigDict) -> None:
@@ -160,8 +175,8 @@ class Subject(Protocol):
     ...
 
   @abc.abstractmethod
-  def data(self, config: ConfigDict) -> Any:
-    """What the inputs of episodes point to; None where they are what the model reads."""
+  def data(self, config: ConfigDict) -> Data:
+    """What the inputs of episodes point to, read or made where need be."""
     ...
 
   @abc.abstractmethod

@@ -3,9 +3,9 @@
 import importlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -21,7 +21,7 @@ from jaxline_lite.run_folder import (
   flat,
   inherit_auto_fields,
   paths_of,
-  read_config,
+  read_valid_config,
   record_config,
   refuse_another,
   run_of,
@@ -125,11 +125,17 @@ def evaluated_runs(config: ConfigDict) -> list[Evaluated]:
   return [Evaluated(run, step, told(i)) for i, (run, step) in enumerate(runs)]
 
 
-def evaluated_configs(config: ConfigDict, rules: Rules) -> list[ConfigDict]:
+def evaluated_configs(
+  config: ConfigDict, rules: Rules, places: Mapping[str, Any] | None = None
+) -> list[ConfigDict]:
   """The config of each run to be evaluated, with the fields of evaluation taken from `config`.
 
+  Args:
+    places: where data lie on this machine, by field, where it is not where the run had them; what
+      are no such fields of a run is passed over.
+
   Raises:
-    BadInput: if there is no run, or it cannot be followed.
+    BadInput: if there is no run, or it cannot be followed, or `config` is of another kind.
   """
   configs, runs = [], evaluated_runs(config)
   if not config.one_off_evaluate:
@@ -141,7 +147,15 @@ def evaluated_configs(config: ConfigDict, rules: Rules) -> list[ConfigDict]:
       )
     _await(runs[0].run)
   for run, *_ in runs:
-    merged = read_config(run, rules)
+    merged = read_valid_config(run, rules)
+    try:
+      rules.check_evaluated(config, merged)
+    except ValueError as error:
+      raise BadInput(f'{run}: {error}') from error
+    located = rules.located_fields(merged)
+    merged.update_from_flattened_dict(
+      {field: value for field, value in (places or {}).items() if field in located}
+    )
     for field in EVALUATION_FIELDS:
       merged[field] = config[field]
     configs.append(merged)

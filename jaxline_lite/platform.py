@@ -82,21 +82,24 @@ def _from_outside(error: Exception) -> BadInput | None:
   return None
 
 
-def _refuse_foreign(overrides: dict[str, object], configs: Sequence[ConfigDict]) -> None:
+def _refuse_foreign(
+  overrides: dict[str, object], configs: Sequence[ConfigDict], rules: Rules
+) -> None:
   """Raises BadInput for overrides by which an evaluated run would not be what it is."""
   foreign = {
     name: value
     for name, value in overrides.items()
     if name.split('.')[0] not in modes.EVALUATION_FIELDS
   }
-  for own in (flat(config.to_dict()) for config in configs):
+  for config in configs:
+    own, located = flat(config.to_dict()), rules.located_fields(config)
     differing = [
       f'{name} ({own.get(name)!r} there, {value!r} here)'
       for name, value in foreign.items()
-      if own.get(name) != value
+      if own.get(name) != value and name not in located
     ]
     if differing:
-      allowed = ', '.join(sorted(modes.EVALUATION_FIELDS - {'eval'} | {'eval.*'}))
+      allowed = ', '.join(sorted(modes.EVALUATION_FIELDS - {'eval'} | {'eval.*'} | located))
       raise BadInput(
         f'--config.{", ".join(differing)}: an evaluated run keeps its own config; free to set are '
         f'{allowed}'
@@ -121,9 +124,11 @@ def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
       f'--jaxline_mode {mode} is not built yet; allowed are train, train_eval, eval and the eval '
       'modes'
     )
-  configs = modes.evaluated_configs(config, rules) if evaluates else [config]
   if evaluates:
-    _refuse_foreign(overrides, configs)
+    configs = modes.evaluated_configs(config, rules, places=overrides)
+    _refuse_foreign(overrides, configs, rules)
+  else:
+    configs = [config]
   for each in configs:
     modes.check(each, mode, rules)
   if evaluates:

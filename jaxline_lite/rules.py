@@ -35,6 +35,19 @@ class Rules(Protocol):
     """The fields in which a run may change when it is continued, besides those of the loop."""
     ...
 
+  def located_fields(self, config: ConfigDict) -> frozenset[str]:
+    """The fields, by dotted name, that say where data lie on this machine.
+
+    The command that evaluates a run may set them, and `resumable` has them too.
+    """
+    ...
+
+  def check_evaluated(self, config: ConfigDict, run: ConfigDict) -> None:
+    """Raises ValueError if a command's `config` cannot say how a run of the config `run` is
+    evaluated, because it is of another kind.
+    """
+    ...
+
   def absent_fields(self, config: ConfigDict) -> Mapping[str, Any]:
     """The values of fields that the configs of earlier versions lack, by dotted name.
 

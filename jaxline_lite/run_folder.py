@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxline_lite import files
-from jaxline_lite.base_config import ABSENT_FIELDS
+from jaxline_lite.base_config import ABSENT_FIELDS, get_base_config
 from jaxline_lite.errors import BadInput
 from jaxline_lite.paths import expand
 from jaxline_lite.rules import Rules
@@ -97,6 +97,30 @@ def read_config(folder: Path, rules: Rules) -> ConfigDict:
   config = ConfigDict(_tuples(stored))
   _add_absent(config, ABSENT_FIELDS)
   _add_absent(config, rules.absent_fields(config))
+  return config
+
+
+def read_valid_config(folder: Path, rules: Rules) -> ConfigDict:
+  """What `read_config` gives, if it can be followed.
+
+  Raises:
+    BadInput: naming the file and the field, if there is no run, or somebody has changed its config.
+  """
+  config, file = read_config(folder, rules), folder / 'config.json'
+  fields = flat(config.to_dict())
+  for field, usual in flat(get_base_config().to_dict()).items():
+    value = fields.get(field)
+    if usual is not None and type(value) is not type(usual):
+      raise BadInput(
+        f'{file}: {field} is {value!r}; allowed is a value of the kind of {usual!r}: put back what '
+        'was there'
+      )
+  try:
+    rules.check(config)
+  except ValueError as error:
+    raise BadInput(f'{file}: {error}') from error
+  except (KeyError, AttributeError) as error:
+    raise BadInput(f'{file} is of another version, of other fields: {error}') from error
   return config
 
 

@@ -3,14 +3,14 @@
 from ml_collections import ConfigDict
 
 from icljax import plugins
-from icljax.fields import at_least, get, names, one_of, positive, user_defined_or
+from icljax.fields import at_least, get, names, one_of, positive, texts, user_defined_or
 from icljax.subjects import ModeRule
 
 # In the order of `icljax.families.families`, which has to have the same.
 FAMILIES = ('linear', 'logistic', 'poisson', 'neg_binomial', 'exponential', 'multinomial')
 HEADS = ('mixture', 'eta')
 TOKENS = ('pairs', 'interleaved')
-RESUMABLE: frozenset[str] = frozenset()
+LOCATED_FIELDS: frozenset[str] = frozenset()
 ABSENT_FIELDS = {
   'task.own': '',
   'task.curriculum.interval': 0,
@@ -95,6 +95,7 @@ def check(config: ConfigDict) -> None:
   Raises:
     ValueError: naming the field, what was given and what is allowed.
   """
+  texts(config, 'task.families', 'task.own', 'eval.metrics')
   _check_names(config)
   one_of(config, 'model.head', HEADS)
   one_of(config, 'model.tokens', TOKENS)

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
+from icljax import plugins
+from icljax.base import READ_OUT
 from icljax.fields import check_same
 from icljax.glm import from_config, modes
 from icljax.glm.checks import family_names
@@ -16,7 +18,16 @@ from icljax.glm.model import InContextModel, ModelPredictor
 from icljax.glm.modes import pictures
 from icljax.glm.task import FamilyTask, family_likelihood
 from icljax.likelihoods import Eta, Likelihood
-from icljax.subjects import EvalMode, Subject, WarmStart
+from icljax.subjects import Data, EvalMode, Subject, WarmStart
+
+# The fields on which the meaning of parameters depends, whatever the families.
+SAME_MODEL = (
+  'task.D', 'model.sequence', 'model.layers', 'model.width', 'model.heads', 'model.tokens',
+  'model.head',
+)  # fmt: skip
+
+
+DISPERSIONS = {'task.noise': 'linear', 'task.r': 'neg_binomial'}  # what they belong to
 
 
 class GeneralizedLinearModels(Subject):
@@ -25,8 +36,9 @@ class GeneralizedLinearModels(Subject):
   def task(self, config: ConfigDict) -> FamilyTask:
     return from_config.training_task(config)
 
-  def data(self, config: ConfigDict) -> None:
+  def data(self, config: ConfigDict) -> Data:
     del config
+    return Data()
 
   def network(self, config: ConfigDict) -> InContextModel:
     return from_config.make_network(config, self.task(config))
@@ -52,9 +64,26 @@ class GeneralizedLinearModels(Subject):
     return from_config.make_glm(config).full_size_step
 
   def warm_start(self, config: ConfigDict, source: ConfigDict) -> WarmStart:
-    fields = ('model.sequence', 'model.heads', 'model.tokens', 'model.head')
-    check_same(config, source, *fields)
-    return WarmStart(config.model.components, family_names(config) == family_names(source))
+    check_same(config, source, *SAME_MODEL)
+    ours, theirs = family_names(config), family_names(source)
+    absent = [family for family in theirs if family not in ours]
+    if absent:
+      raise ValueError(
+        f'its task.families is {source.task.families!r}, here it is {config.task.families!r}; set '
+        'at least its families'
+      )
+    if config.model.sequence == 'transformer':
+      check_same(config, source, 'task.K')  # positions are learned
+    if 'multinomial' in theirs:
+      check_same(config, source, 'task.classes')
+    new_families = [family for family in ours if family not in theirs]
+    fresh = [f'head/{plugins.short_name(family)}' for family in new_families]
+    if config.model.head == 'mixture':
+      # What its components stand for; user-defined families may use any dispersion.
+      is_open = any(map(plugins.is_user_defined, theirs))
+      used = [field for field, family in DISPERSIONS.items() if is_open or family in theirs]
+      check_same(config, source, 'model.components', *used)
+    return WarmStart(config.model.components, (*fresh, *([READ_OUT] if ours != theirs else [])))
 
   def modes(self, config: ConfigDict) -> dict[str, EvalMode]:
     return modes.table(config)

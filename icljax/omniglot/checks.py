@@ -4,7 +4,7 @@ import math
 
 from ml_collections import ConfigDict
 
-from icljax.fields import at_least, between, one_of
+from icljax.fields import at_least, between, flags, one_of, texts
 from icljax.omniglot.derived import (
   DRAWINGS,
   FULL,
@@ -31,8 +31,13 @@ INITS = ('gpt2', 'fan_in')
 LABELINGS = ('ordered', 'original', 'unfixed')
 LABEL_SETS = ('trained', 'holdout')
 TRAINED_KINDS = tuple(name for name, kind in KINDS.items() if kind.is_trained)
-RESUMABLE = frozenset({'data.manual_dir', 'data.data_dir', 'data.cache_dir'})
-ABSENT_FIELDS: dict[str, object] = {}
+LOCATED_FIELDS = frozenset({'data.manual_dir', 'data.data_dir', 'data.cache_dir', 'data.features'})
+ABSENT_FIELDS: dict[str, object] = {'data.digest': 'auto'}
+FLAGS = (
+  'data.omniglot_config.augment_images', 'data.generator_config.use_zipf_for_common_rare',
+  'data.seq_config.grouped', 'data.seq_config.fewshot_replacement',
+  'data.seq_config.distinct_remainder', 'model.mlp',
+)  # fmt: skip
 MOST_SETS = 10_000  # of labels: all of them are listed in the task
 READS = frozenset({'seed', 'episodes'})
 
@@ -88,6 +93,8 @@ def check(config: ConfigDict) -> None:
   Raises:
     ValueError: naming the field, what was given and what is allowed.
   """
+  flags(config, *FLAGS)
+  texts(config, 'data.digest', 'data.seq_config.labeling_rare', *sorted(LOCATED_FIELDS))
   _check_data(config)
   _check_classes(config)
   _check_labels(config)

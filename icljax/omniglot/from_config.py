@@ -1,6 +1,7 @@
 """From a config to the data, the sequences and the network of image sequences."""
 
 import functools
+import hashlib
 import io
 import itertools
 import zipfile
@@ -32,21 +33,23 @@ from icljax.omniglot.kinds import SequenceKind
 from icljax.omniglot.model import LabelledItems
 from icljax.omniglot.sequences import Sequences
 from icljax.omniglot.settings import Burstiness
+from icljax.subjects import Data
 
 CHANNELS = (16, 32, 32)  # of the ResNet's first groups (Chan et al. 2022); the last has the width
 
 
-def load_data(config: ConfigDict) -> Drawings | Features | Symbols:
-  """The drawings, features or symbols that handles point to, read or made where need be.
+def load_data(config: ConfigDict) -> Data:
+  """The `Drawings`, `Features` or `Symbols` that handles point to, read or made where need be.
 
   Raises:
     ValueError: if there is no way to them; the message says what to do.
   """
   data = config.data
   if data.example_type == 'symbolic':
-    return Symbols()
+    return Data(Symbols())
   if data.example_type == 'features':
-    return Features(read_features(data.features))
+    features = read_features(data.features)
+    return Data(Features(features), _digest(features), f'data.features {data.features!r}')
   is_procedural = data.example_type == 'procedural'
   images = store.load(
     'procedural' if is_procedural else data.omniglot_config.omniglot_split,
@@ -56,26 +59,47 @@ def load_data(config: ConfigDict) -> Drawings | Features | Symbols:
     cache_dir=data.cache_dir,
     classes=data.procedural_classes,
   )
+  # Of the drawings, not of components, whose last bits depend on the machine.
+  digest, source = _digest(images.packed), f'{images.source} of data.cache_dir {data.cache_dir!r}'
   exemplars, packed = data.omniglot_config.exemplars, images.packed
   if exemplars == 'single':
     packed = packed[:, :1]
   elif exemplars == 'separated':
     packed = packed.reshape(-1, 1, packed.shape[-1])
   if data.components:
-    return Features(components.leading(packed, images.side, data.components))
-  return Drawings(packed, images.side, is_augmented(config))
+    values = components.leading(packed, images.side, data.components)
+    return Data(Features(values), digest, source)
+  return Data(Drawings(packed, images.side, is_augmented(config)), digest, source)
 
 
-@functools.lru_cache(maxsize=2)
+def _digest(array: np.ndarray) -> str:
+  """SHA-256 of an array's type, shape and bytes."""
+  head = f'{array.dtype.str}{array.shape}'.encode()
+  return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
 def read_features(path: str) -> np.ndarray:
-  """The array `[C, J, F]` of a .npz file.
+  """The array `[C, J, F]` of a .npz file, as it is now.
 
   Raises:
     ValueError: if there is none.
   """
   try:
+    stat = Path(path).expanduser().stat()
+  except OSError as error:
+    raise ValueError(
+      f'data.features is {path!r}, not a .npz file with one array [C, J, F]: {error}'
+    ) from error
+  return _read_features(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+
+
+@functools.lru_cache(maxsize=2)
+def _read_features(path: str, version: tuple[int, ...]) -> np.ndarray:
+  """The array of a file, read once for each version of the file."""
+  del version
+  try:
     # From bytes: by its name numpy leaves a damaged file open.
-    with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as arrays:
+    with np.load(io.BytesIO(Path(path).expanduser().read_bytes()), allow_pickle=False) as arrays:
       (features,) = arrays.values()
   except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
     raise ValueError(

@@ -18,7 +18,25 @@ from icljax.omniglot.model import LabelledItems, LabelPredictor
 from icljax.omniglot.modes import pictures
 from icljax.omniglot.modes.names import describe_data
 from icljax.omniglot.sequences import Sequences
-from icljax.subjects import EvalMode, Subject, WarmStart
+from icljax.subjects import Data, EvalMode, Subject, WarmStart
+
+# The fields on which the meaning of parameters depends: the network, what it reads, and which class
+# a label is of.
+SAME_MODEL = (
+  'model.sequence', 'model.layers', 'model.width', 'model.heads', 'model.embedder',
+)  # fmt: skip
+SAME_ITEMS = (
+  'data.example_type', 'data.side', 'data.components', 'data.procedural_classes',
+  'data.omniglot_config.omniglot_split', 'data.omniglot_config.exemplars',
+  'data.omniglot_config.augment_images', 'data.symbolic_config.dataset_size',
+)  # fmt: skip
+SAME_LABELS = (
+  'task.pool_seed', 'data.generator_config.n_rare_classes',
+  'data.generator_config.n_common_classes', 'data.generator_config.n_holdout_classes',
+  'data.generator_config.preserve_ordering_every_n', 'data.seq_config.labeling_rare',
+  'data.seq_config.labeling_common', 'data.seq_config.fs_labels',
+  'data.seq_config.fs_holdout_sets',
+)  # fmt: skip
 
 
 class ImageSequences(Subject):
@@ -27,7 +45,7 @@ class ImageSequences(Subject):
   def task(self, config: ConfigDict) -> Sequences:
     return from_config.make_sequences(config, KINDS[config.data.train_seqs])
 
-  def data(self, config: ConfigDict) -> Any:
+  def data(self, config: ConfigDict) -> Data:
     return from_config.load_data(config)
 
   def network(self, config: ConfigDict) -> LabelledItems:
@@ -56,9 +74,14 @@ class ImageSequences(Subject):
     return jnp.int32(0)
 
   def warm_start(self, config: ConfigDict, source: ConfigDict) -> WarmStart:
-    fields = ('model.sequence', 'model.heads', 'model.embedder', 'model.positions')
-    check_same(config, source, *fields)
-    return WarmStart(components=0, same_families=True)
+    check_same(config, source, *SAME_MODEL, *SAME_ITEMS, *SAME_LABELS)
+    if config.model.sequence == 'transformer':
+      check_same(config, source, 'model.positions', 'model.mlp')
+    if config.data.seq_config.fs_holdout_sets:
+      check_same(config, source, 'data.seq_config.ways')  # the size of the sets
+    if not {config.data.digest, source.data.digest} & {'auto'}:
+      check_same(config, source, 'data.digest')
+    return WarmStart()
 
   def modes(self, config: ConfigDict) -> dict[str, EvalMode]:
     return modes.table(config)

@@ -68,6 +68,16 @@ def resumable(config: ConfigDict) -> frozenset[str]:
   return frozenset({'training_steps'}) if config.model.schedule == 'constant' else frozenset()
 
 
+def located_fields(config: ConfigDict) -> frozenset[str]:
+  del config
+  return frozenset()
+
+
+def check_evaluated(config: ConfigDict, run: ConfigDict) -> None:
+  if 'model' in config and set(config.eval) != set(run.eval):
+    raise ValueError('it is of another kind')
+
+
 RULES = cast(
   Rules,
   SimpleNamespace(
@@ -77,6 +87,8 @@ RULES = cast(
     eval_fields=eval_fields,
     absent_fields=absent_fields,
     resumable=resumable,
+    located_fields=located_fields,
+    check_evaluated=check_evaluated,
   ),
 )
 

@@ -111,7 +111,7 @@ def test_100_steps_bring_the_loss_below_guessing(what, tmp_path, monkeypatch):
   np.savez(tmp_path / 'features.npz', features=np.random.default_rng(0).normal(size=(24, 20, 12)))
   config = tiny(training_steps=100, optimizer__learning_rate=1e-2, **LEARNING[what])
   checks.check(config)
-  settings, data = build.make_settings(config), subject_of(config).data(config)
+  settings, data = build.make_settings(config), subject_of(config).data(config).values
   run = jax.jit(many_steps(build.train_step(config), 100))
   _, metrics = run(data, settings, build.init_state(config), jnp.int32(0), jnp.int32(100))
   assert metrics['loss'][0] > np.log(output_count(config)) - 0.5
@@ -136,7 +136,7 @@ def test_classes_are_what_exemplars_and_augmentation_make_of_them(
   }
   config = tiny(data__generator_config__preserve_ordering_every_n=8, **fields)
   checks.check(config)
-  task, data = subject_of(config).task(config), subject_of(config).data(config)
+  task, data = subject_of(config).task(config), subject_of(config).data(config).values
   assert task.drawings == drawings
   assert data.packed.shape[:2] == ((24, drawings) if exemplars != 'separated' else (480, 1))
   assert class_count(config) == classes

@@ -116,7 +116,7 @@ def small():
     label_scale=1.0,
   )
   optimizer = make_clipped(optimizers.adam, schedules.constant)
-  settings, data = build.make_settings(config), subject_of(config).data(config)
+  settings, data = build.make_settings(config), subject_of(config).data(config).values
 
   @jax.jit
   def start():

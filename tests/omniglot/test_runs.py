@@ -74,7 +74,7 @@ def test_models_are_compared(run, tmp_path, capsys):
 def test_a_trained_model_labels_drawings(run):
   model = icljax.load(run)
   config = tiny(model__positions='sinusoidal')
-  data, task = subject_of(config).data(config), subject_of(config).task(config)
+  data, task = subject_of(config).data(config).values, subject_of(config).task(config)
   episodes = jax.vmap(task.sample)(jax.random.split(jax.random.key(0), 3))
   images = np.asarray(data.look_up(episodes.x))
   labels = np.asarray(episodes.y)

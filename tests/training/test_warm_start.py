@@ -10,7 +10,8 @@ import pytest
 from icljax import build, checks
 from icljax.experiment import Experiment
 from icljax.parameters import named
-from icljax.subjects import subject_of
+from icljax.subjects import WarmStart, subject_of
+from icljax.training.warm_start import warm_start
 from jaxline_lite import modes
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
@@ -106,7 +107,7 @@ def test_a_source_of_another_size_is_refused_and_the_folder_stays_free(poisson, 
     tmp_path, model__width=8, task__families='poisson,neg_binomial', init_from=str(poisson)
   )
   with pytest.raises(
-    BadInput, match=r'init_from is .*: its .* \[.*\] is \[.*\] here; set the same sizes'
+    BadInput, match=r'init_from is .*: its model.width is 16, here it is 8; set the same'
   ):
     modes.train(lambda config: Experiment(config, jax.devices()[:1]), config, checks)
   assert not list(tmp_path.iterdir())
@@ -128,16 +129,83 @@ def test_a_run_records_the_checkpoint_that_it_started_from(poisson, tmp_path):
     modes.train(make, config, checks)
 
 
-@pytest.mark.parametrize(
-  ('field', 'value'), [('model__heads', 4), ('model__tokens', 'interleaved')]
-)
-def test_a_source_whose_parameters_mean_something_else_is_refused(poisson, tmp_path, field, value):
-  config = tiny(tmp_path, task__families='poisson', init_from=str(poisson), **{field: value})
-  with pytest.raises(
-    BadInput,
-    match=f'init_from is .*: its model.{field[7:]} is .*, here it is {value!r}; set the same',
-  ):
-    Experiment(config, jax.devices()[:1]).begin()
+ALL = 'linear,logistic,poisson,neg_binomial,exponential,multinomial'
+OTHER_MEANING = [
+  ('task.D', 3), ('task.K', 7), ('task.classes', 3), ('task.noise', 0.7), ('task.r', 3.0),
+  ('model.sequence', 'lstm'), ('model.layers', 2), ('model.width', 8), ('model.heads', 4),
+  ('model.tokens', 'interleaved'), ('model.head', 'eta'), ('model.components', 3),
+]  # fmt: skip
+SAME_MEANING = [
+  ('task.scale', 0.1), ('task.clip', 2.0), ('model.precision', 'bfloat16'), ('random_seed', 1),
+  ('optimizer.name', 'sgd'), ('task.curriculum.interval', 9), ('training.batch_size', 8),
+]  # fmt: skip
+
+
+def replaced(config, field, value):
+  config = config.copy_and_resolve_references()
+  config.update_from_flattened_dict({field: value})
+  return config
+
+
+@pytest.mark.parametrize(('field', 'value'), OTHER_MEANING)
+def test_a_source_whose_parameters_mean_something_else_is_refused(field, value):
+  source = tiny(task__families=ALL)
+  config = replaced(source, field, value)
+  for ours, theirs in ((config, source), (source, config)):
+    with pytest.raises(ValueError, match=f'^its {field} is .*, here it is .*; set the same$'):
+      build.warm_start_of(ours, theirs)
+
+
+@pytest.mark.parametrize(('field', 'value'), SAME_MEANING)
+def test_what_parameters_mean_does_not_depend_on_the_rest(field, value):
+  source = tiny(task__families=ALL)
+  assert build.warm_start_of(replaced(source, field, value), source).fresh == ()
+
+
+def test_a_linear_predictor_means_the_same_with_any_dispersion():
+  source = tiny(task__families=ALL, model__head='eta')
+  for field, value in (('task.noise', 0.7), ('task.r', 3.0), ('model.components', 3)):
+    assert build.warm_start_of(replaced(source, field, value), source).fresh == ()
+
+
+def test_dispersions_matter_to_the_families_that_have_one():
+  source = tiny(task__families='poisson')
+  config = tiny(task__families='poisson,neg_binomial,linear', task__r=5.0, task__noise=0.1)
+  fresh = build.warm_start_of(config, source).fresh
+  assert fresh == ('head/neg_binomial', 'head/linear', 'read_out')
+
+
+@pytest.mark.parametrize('head', ['mixture', 'eta'])
+def test_a_source_of_other_families_is_refused(head):
+  config = tiny(task__families='poisson,linear', model__head=head)
+  for families in ('neg_binomial', 'poisson,neg_binomial', 'other.module:poisson'):
+    source = tiny(task__families=families, model__head=head)
+    with pytest.raises(ValueError, match=f"its task.families is '{families}', here it is 'poiss"):
+      build.warm_start_of(config, source)
+
+
+def test_no_parameter_but_those_named_starts_fresh():
+  """Layers that one of the two lacks are noticed, whatever the configs say."""
+  layer = {'kernel': np.ones((2, 3), np.float32)}
+  whole = {'sequence': {'block_0': layer, 'block_1': layer}, 'head': {'poisson': layer}}
+  fewer = {'sequence': {'block_0': layer}, 'head': {'poisson': layer}}
+  message = r'it has no sequence/block_1/kernel, which is \[2, 3\] here; set the same sizes'
+  with pytest.raises(ValueError, match=message):
+    warm_start(whole, fewer, WarmStart())
+  with pytest.raises(ValueError, match=r'its sequence/block_1/kernel .* does not occur here'):
+    warm_start(fewer, whole, WarmStart())
+  poisson_2 = whole | {'head': {'poisson': layer, 'poisson_2': layer}}
+  with pytest.raises(ValueError, match='it has no head/poisson_2/kernel'):
+    warm_start(poisson_2, whole, WarmStart(1, fresh=('head/poisson', 'read_out')))
+
+
+def test_the_log_names_what_starts_fresh(poisson, tmp_path):
+  fields = {'init_from': str(poisson), 'training_steps': 10, 'final_eval': False}
+  config = tiny(tmp_path, task__families='poisson,linear', **fields)
+  modes.train(lambda config: Experiment(config, jax.devices()[:1]), config, checks)
+  source = poisson / 'checkpoints' / '200'
+  log = (tmp_path / 'log.txt').read_text()
+  assert f'starting from {source} (fresh: head/linear, read_out)' in log
 
 
 def test_a_read_out_of_other_families_starts_fresh(tmp_path):
@@ -174,5 +242,5 @@ def test_a_source_with_more_families_is_refused(tmp_path):
   record_config(tmp_path / 'joint', source, checks)
   Checkpoints(tmp_path / 'joint' / 'checkpoints', print).save(1, build.init_state(source), {})
   config = tiny(tmp_path / 'poisson', task__families='poisson', init_from=str(tmp_path / 'joint'))
-  with pytest.raises(BadInput, match='does not occur here'):
+  with pytest.raises(BadInput, match='set at least its families'):
     modes.train(lambda config: Experiment(config, jax.devices()[:1]), config, checks)

@@ -22,6 +22,12 @@ HOME_CACHES = '~/.cache'
 FORMAT = 1  # of the cache: another number and every cache is made anew
 
 
+# What numpy and the libraries below it raise for a file that is cut off, altered or something else.
+UNREADABLE = (
+  ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError,
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Images:
   """C classes of J drawings each.
@@ -83,18 +89,10 @@ def load(
   what = f'procedural_{classes}_{seed}' if name == 'procedural' else f'omniglot_{name}'
   path = _cache_path(cache_dir, f'{what}_{side}.npz')
   try:
-    return _read(path)
+    return _read(path, name, side, classes)
   except (FileNotFoundError, NotADirectoryError):
-    pass  # nothing has been kept
-  except (
-    ValueError,
-    KeyError,
-    OSError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-    NotImplementedError,
-  ) as error:
+    pass  # it is made now
+  except UNREADABLE as error:
     say(f'{path} is damaged or of another version ({error}); it is made anew')
   images = (
     _procedural(classes, seed, side, say)
@@ -125,7 +123,7 @@ def _omniglot(
   found = omniglot.read(name, data_dir, manual_dir, say)
   say(f'omniglot {name}: decoding {len(found)} classes of {omniglot.DRAWINGS} drawings')
   drawings = (np.stack([png.ink(data) for data in pngs]) for pngs in found.values())
-  return Images(_pack(drawings, side), side, tuple(found), f'omniglot {name}')
+  return Images(_pack(drawings, side), side, tuple(found), _source(name))
 
 
 def _procedural(classes: int, seed: int, side: int, say: Callable) -> Images:
@@ -135,8 +133,13 @@ def _procedural(classes: int, seed: int, side: int, say: Callable) -> Images:
     _pack(drawings, side),
     side,
     tuple(f'procedural_{i}' for i in range(classes)),
-    'procedural characters',
+    _source('procedural'),
   )
+
+
+def _source(name: str) -> str:
+  """What the drawings of a name are, for logs, tables and pictures."""
+  return 'procedural characters' if name == 'procedural' else f'omniglot {name}'
 
 
 def _pack(classes: Iterable[np.ndarray], side: int) -> np.ndarray:
@@ -186,11 +189,22 @@ def _write(path: Path, images: Images) -> None:
       raise
 
 
-def _read(path: Path) -> Images:
+def _read(path: Path, name: str, side: int, classes: int) -> Images:
+  """The drawings in a cache.
+
+  Args:
+    name, side, classes: what they have to be, as of `load`.
+
+  Raises:
+    UNREADABLE: if they are not there, not whole, or others.
+  """
   # By its name numpy leaves a damaged file open.
   with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as fields:
     names = tuple(fields['names'].tolist())
     images = Images(fields['packed'], int(fields['side']), names, str(fields['source']))
     if str(fields['digest']) != images.digest():
       raise ValueError('it does not have its checksum')
+  others = name == 'procedural' and len(images.names) != classes
+  if others or (images.source, images.side) != (_source(name), side):
+    raise ValueError(f'it holds {len(images.names)} classes of {images.source}, side {images.side}')
   return images
