@@ -69,6 +69,11 @@ def located_fields(config: ConfigDict) -> frozenset[str]:
   return checks_of(config.subject).LOCATED_FIELDS
 
 
+def places_of_data(config: ConfigDict) -> dict[str, str]:
+  """Where a config has its data, by the names that `data_places` takes."""
+  return {field.removeprefix('data.'): get(config, field) for field in located_fields(config)}
+
+
 def data_places(config: ConfigDict, data: Mapping[str, str]) -> dict[str, str]:
   """Where data lie on this machine, by field.
 

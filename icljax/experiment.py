@@ -26,6 +26,7 @@ from jaxline_lite.errors import BadInput
 from jaxline_lite.eval_records import EvalFolder
 from jaxline_lite.experiment import AbstractExperiment, Evaluation
 from jaxline_lite.files import read_lines
+from jaxline_lite.run_folder import read_valid_config, run_of
 
 MEASURES = 64  # evaluations that a process keeps compiled
 CHECKED = 64  # episodes of a user-defined task whose targets are checked before it is trained
@@ -122,8 +123,8 @@ class Experiment(AbstractExperiment):
     if self.config.init_from:
       given = self.config.init_from
       try:
-        source = load(given)
-        how = build.warm_start_of(self.config, source.config)
+        how = build.warm_start_of(self.config, read_valid_config(run_of(Path(given))[0], checks))
+        source = load(given, data=checks.places_of_data(self.config))
         params, self._fresh = warm_start(self.state.params, source.params, how)
       except ValueError as error:
         raise BadInput(f'init_from is {given!r}: {error}') from error

@@ -94,9 +94,12 @@ def read_config(folder: Path, rules: Rules) -> ConfigDict:
     ) from error
   except ValueError as error:
     raise BadInput(f'{folder}/config.json cannot be read: {error}') from error
-  config = ConfigDict(_tuples(stored))
-  _add_absent(config, ABSENT_FIELDS)
-  _add_absent(config, rules.absent_fields(config))
+  try:
+    config = ConfigDict(_tuples(stored))
+    _add_absent(config, ABSENT_FIELDS)
+    _add_absent(config, rules.absent_fields(config))
+  except (TypeError, AttributeError) as error:  # a list, or a value where a group has to be
+    raise BadInput(f'{folder}/config.json is no config of a run: {error}') from error
   return config
 
 

@@ -159,6 +159,22 @@ WRONG = {
     [GLM, '--jaxline_mode=eval', '--noconfig.one_off_evaluate', '--config.restore_path={tmp}/trained,{tmp}/trained'],
     ['one_off_evaluate is False', 'restore_path is'],
   ),
+  'a run of another subject': (
+    [IMAGES, '--jaxline_mode=eval', '--config.restore_path={tmp}/trained'],
+    ["{tmp}/trained: subject is 'glm' there, and 'omniglot' in", '--config=configs/glm.py'],
+  ),
+  'an eval mode of another subject': (
+    [IMAGES, '--jaxline_mode=eval_flip', '--config.restore_path={tmp}/trained'],
+    ["{tmp}/trained: subject is 'glm' there", '--config=configs/glm.py'],
+  ),
+  'a config.json with a width of text': (
+    [GLM, '--jaxline_mode=eval', '--config.restore_path={tmp}/edited'],
+    ["{tmp}/edited/config.json: model.width is '64'", 'whole numbers from 1'],
+  ),
+  'another size of the drawings of a run': (
+    [IMAGES, '--jaxline_mode=eval', '--config.restore_path={tmp}/drawn', '--config.data.side=3', '--config.data.manual_dir=D'],
+    ['--config.data.side (28 there, 3 here): an evaluated run keeps its own', 'data.features, data.manual_dir'],
+  ),
   'a file for a folder': ([GLM, '--config.checkpoint_dir={tmp}/broken.py'], ['{tmp}/broken.py', 'checkpoint_dir']),
 }  # fmt: skip
 
@@ -197,6 +213,12 @@ def outcomes(tmp_path_factory):
   (tmp / 'with:colon.py').write_text('')
   (tmp / 'trained').mkdir()
   record_config(tmp / 'trained', glm.get_config(), checks)
+  edited = glm.get_config()
+  with edited.ignore_type():
+    edited.model.width = '64'
+  for name, config in (('edited', edited), ('drawn', omniglot.get_config('procedural'))):
+    (tmp / name).mkdir()
+    record_config(tmp / name, config, checks)
   commands = []
   for number, (arguments, _) in enumerate(WRONG.values()):
     arguments = [argument.format(tmp=tmp) for argument in arguments]
