@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from icljax.fields import at_least, between, leaves, one_of, positive, user_defined_or
+from icljax.fields import at_least, between, get, leaves, one_of, positive, user_defined_or
 from icljax.subjects import SUBJECTS, checks_of
 
 SEQUENCES = ('transformer', 'lstm', 'rnn')

@@ -1,6 +1,7 @@
 """Training and evaluation of a config's model, as an experiment of the loop."""
 
 import functools
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from icljax.training.warm_start import warm_start
 from jaxline_lite import devices
 from jaxline_lite.errors import BadInput
 from jaxline_lite.eval_records import EvalFolder
-from jaxline_lite.experiment import AbstractExperiment, Evaluation
+from jaxline_lite.experiment import AbstractExperiment, Evaluation, Outline
 from jaxline_lite.files import read_lines
 from jaxline_lite.run_folder import read_valid_config, run_of
 
@@ -150,17 +151,47 @@ class Experiment(AbstractExperiment):
   @fixed_arithmetic()
   def evaluate(self, mode: str, check: CheckSignal) -> Evaluation:
     chosen = self._modes[mode]
-    task, state = self._eval_task(chosen), self._replicated
-    measure = _measure_model(
-      chosen.score, self._subject, self._network, chosen.options(self.config), self._token
-    )
-    tree = self._settings.task, state.params, state.model_state, self._data
-    measured = self._measure(measure, task, tree, check)
+    task = self._eval_task(chosen)
+    measured = self._measure(*self._measurement(chosen), check)
     references = self._references(chosen, check)
     report = chosen.summarize(EvalContext(self.config, task), measured, references)
     if self._data_change:
       report = report._replace(table=f'WARNING: {self._data_change}\n{report.table}')
     return Evaluation(*report)
+
+  def _measurement(self, mode: EvalMode) -> tuple[Callable, Task, Any]:
+    """What `_measure` measures of the present state: the function, the task and the tree."""
+    state = self._replicated
+    measure = _measure_model(
+      mode.score, self._subject, self._network, mode.options(self.config), self._token
+    )
+    tree = self._settings.task, state.params, state.model_state, self._data
+    return measure, self._eval_task(mode), tree
+
+  @fixed_arithmetic()
+  def outline(self, mode: str) -> Outline:
+    chosen = self._modes[mode]
+    model = self._two_examples(*self._measurement(chosen))
+    of_references = self._reference_measurement(chosen)
+    references = self._two_examples(*of_references) if of_references else {}
+    context = EvalContext(self.config, self._eval_task(chosen))
+    with warnings.catch_warnings(), np.errstate(all='ignore'):
+      warnings.simplefilter('ignore')  # means of what is always 0
+      report = chosen.summarize(context, model, references)
+    size = sum(array.nbytes for array in report.arrays.values()) // 2 * self.config.eval.episodes
+    return Outline(tuple(report.metrics), size)
+
+  def _two_examples(self, measure: Callable, task: Task, tree: Any) -> Arrays:
+    """Zeros in place of the measurements of two episodes, `[2, ...]`.
+
+    The program is traced for the batches of evaluations, which then need not trace it again.
+    """
+    arguments = (task, np.uint32(self.config.eval.seed))
+    shapes = self._devices.example_shapes(measure, arguments, tree, self.config.eval.batch_size)
+    return {name: np.zeros((2, *shape.shape), shape.dtype) for name, shape in shapes.items()}
+
+  def lighten(self, state: TrainState) -> TrainState:
+    return state.light()
 
   def _eval_task(self, mode: EvalMode) -> Task:
     """The task of a mode, made once."""
@@ -170,18 +201,21 @@ class Experiment(AbstractExperiment):
 
   def _references(self, mode: EvalMode, check: CheckSignal) -> Arrays:
     """The scores of a mode's references, measured once for all checkpoints and modes of a task."""
-    if mode.references is None or mode.score_references is None:
-      return {}
     key = mode.task, mode.references, mode.score_references
     if key not in self._reference_scores:
-      task = self._eval_task(mode)
-      references = mode.references(self.config, task)
-      if references is None:
-        return {}
-      references = self._devices.replicate(references)
-      measure = _measure_references(mode.score_references, self._token)
-      self._reference_scores[key] = self._measure(measure, task, references, check)
+      of_references = self._reference_measurement(mode)
+      scores = self._measure(*of_references, check) if of_references else {}
+      self._reference_scores[key] = scores
     return self._reference_scores[key]
+
+  def _reference_measurement(self, mode: EvalMode) -> tuple[Callable, Task, Any] | None:
+    """The same of a mode's references; None where the evaluated task has none."""
+    task = self._eval_task(mode)
+    references = mode.references(self.config, task)
+    if references is None:
+      return None
+    measure = _measure_references(mode.score_references, self._token)
+    return measure, task, self._devices.replicate(references)
 
   def _measure(self, measure: Callable, task: Task, tree: Any, check: CheckSignal) -> Arrays:
     """Measures all evaluation episodes, batch by batch: arrays `[episodes, ...]`.

@@ -1,6 +1,7 @@
 """Trained models as predictors: `load(run).at(x_context, y_context, x_query)`, and activations."""
 
 import fnmatch
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +24,7 @@ from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput, without_flags
 from jaxline_lite.evaluate import choose_steps
 from jaxline_lite.paths import expand
-from jaxline_lite.run_folder import read_valid_config, run_of
+from jaxline_lite.run_folder import changed_fields, read_valid_config, run_of
 
 QUERIES = 64  # answered at once; fewer are filled up to as many, so that one program serves all
 
@@ -55,7 +56,8 @@ def load(
     raise BadInput(
       f'{run} is one checkpoint, and checkpoint is {checkpoint!r}; give the run, or leave that out'
     )
-  checkpoints = Checkpoints(folder / 'checkpoints', terminal.show)
+  changes = functools.partial(changed_fields, config=config, rules=checks)
+  checkpoints = Checkpoints(folder / 'checkpoints', terminal.show, TrainState.light, changes)
   which = named or str(checkpoint)
   (steps,) = choose_steps(folder, config, checks, which, checkpoints.steps())
   target = jax.eval_shape(lambda: build.init_state(config))

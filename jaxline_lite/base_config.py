@@ -26,7 +26,8 @@ def get_base_config() -> ConfigDict:
   config.training_steps = 1000  # updates of the whole run
   config.log_train_data_interval = 100  # steps between the lines of metrics.jsonl
   config.save_checkpoint_interval = '300s'  # steps ('1000') or seconds ('300s') between checkpoints
-  # Kept besides the latest 2 and the best: 'log:COUNT' spread over the run, or 'every:STEPS'.
+  # Kept besides the latest 2 and the best, with parameters alone: step 0, and 'log:COUNT' spread
+  # over the run or 'every:STEPS'; or 'none'.
   config.keep_checkpoints = 'log:20'
   config.eval_interval = 1000  # steps between evaluations in mode train_eval
   config.eval_modes = ('eval',)  # what `eval`, and the end of `train`, evaluate
@@ -103,11 +104,14 @@ def interval(value: str) -> tuple[int | None, float | None]:
 
 
 def keep_rule(value: str) -> tuple[str, int]:
-  """The rule of `keep_checkpoints`: ('log', count) or ('every', steps)."""
+  """The rule of `keep_checkpoints`: ('log', count), ('every', steps) or ('none', 0)."""
+  if str(value).strip() == 'none':
+    return 'none', 0
   match = re.fullmatch(r'(log|every):([0-9]+)', str(value).strip())
   if not match or int(match[2]) == 0:
     raise BadInput(
-      f"keep_checkpoints is {value!r}; allowed are 'log:COUNT' and 'every:STEPS', such as 'log:20'"
+      f"keep_checkpoints is {value!r}; allowed are 'log:COUNT' and 'every:STEPS', such as "
+      "'log:20', and 'none'"
     )
   return match[1], int(match[2])
 

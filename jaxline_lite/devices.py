@@ -181,6 +181,20 @@ class Devices:
 
     return run
 
+  def example_shapes(
+    self, measure: Callable, arguments: Any, tree: Any, count: int
+  ) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shape and type of an example's measurements, which are not made.
+
+    Args:
+      measure, arguments, tree, count: as of `pmap_examples` and what it returns.
+    """
+    program, place = _examples_program(measure, tuple(self.devices)), np.arange(len(self.devices))
+    shapes = jax.eval_shape(program, place, arguments, tree, np.arange(count, dtype=np.int32))
+    return {
+      name: jax.ShapeDtypeStruct(shape.shape[2:], shape.dtype) for name, shape in shapes.items()
+    }
+
 
 def unreplicate(tree: Any) -> Any:
   """The first device's copy, as numpy arrays."""

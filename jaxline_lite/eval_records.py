@@ -1,7 +1,7 @@
 """Records of evaluations: one line per (checkpoint step, evaluation settings) and mode."""
 
 import io
-import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxline_lite import files
-from jaxline_lite.base_config import ABSENT_FIELDS
-from jaxline_lite.experiment import Evaluation
+from jaxline_lite.base_config import ABSENT_FIELDS, nearest
+from jaxline_lite.errors import BadInput
+from jaxline_lite.experiment import AbstractExperiment, Evaluation
 from jaxline_lite.rules import Rules
 from jaxline_lite.run_folder import flat, plain, read_config
 
@@ -94,7 +95,7 @@ class EvalFolder:
 
 def _place(record: dict[str, Any]) -> tuple[int, str]:
   """Where a record stands in its file."""
-  return record['step'], json.dumps(record['settings'])
+  return record['step'], files.canonical(record['settings'])
 
 
 def _settings(config: ConfigDict, fields: frozenset[str]) -> dict[str, Any]:
@@ -103,23 +104,47 @@ def _settings(config: ConfigDict, fields: frozenset[str]) -> dict[str, Any]:
   return {name: values[name] for name in sorted(fields)}
 
 
-def best_steps(run: Path, config: ConfigDict, rules: Rules) -> list[int]:
+def best_steps(run: Path, config: ConfigDict, rules: Rules, steps: Collection[int]) -> list[int]:
   """The steps of a run's best evaluations, by `config.best_model_eval_metric`, MODE/METRIC.
 
   First that of the evaluations with the settings of `config.eval`, then that of those with the
   run's own settings, where there are any. Of several that are equal it is the earliest.
+
+  Args:
+    steps: those whose checkpoints are on disk; evaluations of others have no say.
   """
   mode, _, name = config.best_model_eval_metric.partition('/')
   if not name:
     return []
   sign = -1 if config.best_model_eval_metric_higher_is_better else 1
-  steps = []
+  best = []
   for settings in (config, read_config(run, rules)):
     records = [
       record
       for record in EvalFolder(run, mode, settings, rules).records()
-      if not np.isnan(record.get(name, np.nan))
+      if record['step'] in steps and not np.isnan(record.get(name, np.nan))
     ]
     if records:
-      steps.append(min(records, key=lambda record: (sign * record[name], record['step']))['step'])
-  return steps
+      best.append(min(records, key=lambda record: (sign * record[name], record['step']))['step'])
+  return best
+
+
+def check_best_metric(experiment: AbstractExperiment, config: ConfigDict, run: Path) -> None:
+  """Checks that evaluations have the metric that `best` means, unless the run's config says that
+  they were asked already.
+
+  Raises:
+    BadInput: naming the nearest metric.
+  """
+  mode, _, name = config.best_model_eval_metric.partition('/')
+  if (run / 'config.json').exists():
+    before = read_config(run, experiment.rules)
+    fields = ('best_model_eval_metric', 'eval')
+    if all(plain(before)[field] == plain(config)[field] for field in fields):
+      return
+  outline = experiment.outline(mode) if name else None
+  if outline is not None and name not in outline.metrics:
+    raise BadInput(
+      f'best_model_eval_metric is {config.best_model_eval_metric!r}: {mode} has no {name!r}'
+      f'{nearest(name, outline.metrics)}; it has {", ".join(outline.metrics)}'
+    )

@@ -1,5 +1,6 @@
 """Evaluating the checkpoints of a run: measure, record, draw, announce."""
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from jaxline_lite.experiment import AbstractExperiment, Evaluation
 from jaxline_lite.files import canonical, digest
 from jaxline_lite.ownership import hold
 from jaxline_lite.rules import Rules
+from jaxline_lite.run_folder import changed_fields
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.writers import Log
 
@@ -119,11 +121,19 @@ def evaluate_run(
   Raises:
     BadInput, Stopped.
   """
-  checkpoints = Checkpoints(run / 'checkpoints', log.say)
+  checkpoints, target = run_checkpoints(experiment, config, run, log), experiment.state
   which = step or config.eval_checkpoints
   for steps in choose_steps(run, config, experiment.rules, which, checkpoints.steps()):
-    chosen, experiment.state = checkpoints.read_any(steps, experiment.state)
+    chosen, experiment.state = checkpoints.read_any(steps, target)
     yield chosen, evaluate(experiment, config, folders, chosen, stop, log)
+
+
+def run_checkpoints(
+  experiment: AbstractExperiment, config: ConfigDict, run: Path, log: Log
+) -> Checkpoints:
+  """The checkpoints of the run of a config, for an experiment."""
+  changes = functools.partial(changed_fields, config=config, rules=experiment.rules)
+  return Checkpoints(run / 'checkpoints', log.say, experiment.lighten, changes)
 
 
 def check_choice(config: ConfigDict, rules: Rules, run: Path, step: str | None, log: Log) -> None:
@@ -186,7 +196,7 @@ def choose_steps(
   """
   there = f'there are {", ".join(map(str, steps))}' if steps else 'there is none'
   if which == 'best':
-    best = best_steps(run, config, rules)
+    best = best_steps(run, config, rules, steps)
     if not best:
       raise BadInput(
         f'{run}: no best checkpoint is known; it takes mode train_eval and best_model_eval_metric'

@@ -25,6 +25,18 @@ class Evaluation(NamedTuple):
   arrays: dict[str, np.ndarray]
 
 
+class Outline(NamedTuple):
+  """What is known of an evaluation before it is made.
+
+  Attributes:
+    metrics: the names of its numbers.
+    size: bytes of its arrays.
+  """
+
+  metrics: tuple[str, ...]
+  size: int
+
+
 class AbstractExperiment(abc.ABC):
   """A state, the steps that change it, and evaluations that do not.
 
@@ -66,6 +78,18 @@ class AbstractExperiment(abc.ABC):
     """Evaluates the present state. Calls `check` now and then, which ends the evaluation if a
     signal came.
     """
+
+  def outline(self, mode: str) -> Outline | None:
+    """What an evaluation in a mode gives, found without making one; None where that is unknown."""
+    del mode
+    return None
+
+  def lighten(self, state: Any) -> Any:
+    """What evaluations need of a state: part of the tree, and enough for `state` to be set to it.
+
+    What is light already stays as it is.
+    """
+    return state
 
   def with_machine_defaults(self, config: ConfigDict) -> ConfigDict:
     """A config with its 'auto' fields as this machine takes them: what `config.json` will say."""

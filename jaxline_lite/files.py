@@ -4,7 +4,9 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +17,9 @@ from jaxline_lite.errors import BadInput
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # Of file systems that do not sync folders, as some on networks.
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+# What Python writes for numbers that are not finite, outside of strings, and what JSON has for it.
+STRICT = {'Infinity': '1e999', '-Infinity': '-1e999', 'NaN': 'null'}
+STRING_OR_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
 
 
 def digest(data: bytes) -> str:
@@ -23,7 +28,7 @@ def digest(data: bytes) -> str:
 
 
 def canonical(value: Any) -> str:
-  """The one spelling of a JSON value, for digests and comparisons."""
+  """The one spelling of a JSON value, for digests and comparisons; it is never read again."""
   return json.dumps(value, sort_keys=True)
 
 
@@ -53,6 +58,21 @@ def is_writable(folder: Path) -> bool:
       raise
     return False
   return True
+
+
+def to_json(value: Any, **options: Any) -> str:
+  """JSON that every program reads, with the options of `json.dumps`.
+
+  JSON has no infinity, but numbers too large for a float, which readers take for it; NaN is null.
+  """
+  return STRING_OR_TOKEN.sub(
+    lambda match: STRICT.get(match[0], match[0]), json.dumps(value, **options)
+  )
+
+
+def from_json(text: str) -> Any:
+  """The value of JSON; the words Infinity and NaN of earlier versions are understood."""
+  return json.loads(text)
 
 
 def sync(path: Path) -> None:
@@ -104,16 +124,18 @@ def replace(path: Path, data: bytes | str) -> None:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-  """The records of a JSON-lines file, without a last line that was cut off; none if there is no
-  file.
+  """The records of a JSON-lines file, in which a number that is null is NaN.
+
+  A last line that was cut off is left out; without a file there are none.
   """
   if not path.exists():
     return
   lines = path.read_text(encoding='utf-8', errors='replace').split('\n')
   for number, line in enumerate(lines[:-1], start=1):  # behind the last newline nothing is whole
     try:
-      yield json.loads(line)
-    except ValueError as error:
+      record = from_json(line)
+      yield {name: math.nan if value is None else value for name, value in record.items()}
+    except (ValueError, AttributeError) as error:
       raise BadInput(
         f'{path}: line {number} is damaged ({error}); restore the file from a backup, or delete '
         'that line'
@@ -122,7 +144,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def replace_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
   """Writes a whole JSON-lines file at once."""
-  replace(path, ''.join(json.dumps(record) + '\n' for record in records))
+  replace(path, ''.join(to_json(record) + '\n' for record in records))
 
 
 class JsonLines:
@@ -139,7 +161,7 @@ class JsonLines:
 
   def append(self, record: dict[str, Any]) -> None:
     with name_in_errors(self._path):
-      self._file.write(json.dumps(record) + '\n')
+      self._file.write(to_json(record) + '\n')
       self._file.flush()
 
   def sync(self) -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import Diverged, Stopped
 from jaxline_lite.eval_records import EvalFolder
-from jaxline_lite.evaluate import Evaluations, evaluate
+from jaxline_lite.evaluate import Evaluations, evaluate, run_checkpoints
 from jaxline_lite.experiment import AbstractExperiment
 from jaxline_lite.ownership import owner
 from jaxline_lite.plan import kept_steps
@@ -43,7 +42,7 @@ def follow(
     Stopped: after a signal; or when nobody has trained the run for `PATIENCE` seconds.
     Diverged: when it has diverged and nobody trains it.
   """
-  checkpoints = Checkpoints(run / 'checkpoints', log.say)
+  checkpoints, target = run_checkpoints(experiment, config, run, log), experiment.state
   passed: set[int] = set()
   trained_at = time.monotonic()
   log.say(f'{run}: evaluates the checkpoints that are kept, until the run is finished')
@@ -64,7 +63,7 @@ def follow(
       if (
         (step in kept or is_last)
         and missing
-        and (state := checkpoints.read_kept(step, experiment.state)) is not None
+        and (state := checkpoints.read_kept(step, target)) is not None
       ):
         experiment.state = state
         yield step, evaluate(experiment, config, missing, step, stop, log)

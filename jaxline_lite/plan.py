@@ -8,12 +8,14 @@ from jaxline_lite.base_config import interval, keep_rule
 
 
 def kept_steps(rule: str, training_steps: int) -> frozenset[int]:
-  """The steps whose checkpoints `keep_checkpoints` keeps."""
+  """The steps whose checkpoints `keep_checkpoints` keeps; among them, if any, is step 0."""
   kind, number = keep_rule(rule)
+  if kind == 'none':
+    return frozenset()
   if kind == 'every':
-    return frozenset(range(number, training_steps + 1, number))
+    return frozenset(range(0, training_steps + 1, number))
   ratio = math.log(training_steps) / max(number - 1, 1)
-  return frozenset(round(math.exp(ratio * i)) for i in range(number)) | {training_steps}
+  return frozenset(round(math.exp(ratio * i)) for i in range(number)) | {0, training_steps}
 
 
 class Plan:
@@ -31,6 +33,11 @@ class Plan:
       and step > 0
       and (step % self._eval_steps == 0 or step == self.end)
     )
+
+  def evaluations(self, at_the_end: bool) -> int:
+    """How many steps are evaluated, of which the last one is where `at_the_end`."""
+    steps = {*range(0, self.end, self._eval_steps)[1:], self.end} if self._eval_steps else set()
+    return len(steps | ({self.end} if at_the_end else set()))
 
   def saves(self, step: int) -> bool:
     """Whether the state of this step is saved whatever the clock says; it is, before every

@@ -1,6 +1,5 @@
 """A run's folder: which run it holds (`config.json`). Who writes to it: `ownership.py`."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +25,7 @@ RESUMABLE = frozenset({
 
 def plain(config: ConfigDict) -> dict[str, Any]:
   """A config as JSON would give it back: tuples are lists."""
-  return json.loads(json.dumps(config.to_dict()))
+  return files.from_json(files.to_json(config.to_dict()))
 
 
 def flat(config: dict[str, Any], prefix: str = '') -> dict[str, Any]:
@@ -86,7 +85,7 @@ def read_config(folder: Path, rules: Rules) -> ConfigDict:
     BadInput: if there is no run in the folder.
   """
   try:
-    stored = json.loads((folder / 'config.json').read_text())
+    stored = files.from_json((folder / 'config.json').read_text())
   except (FileNotFoundError, NotADirectoryError) as error:
     raise BadInput(
       f'{folder}: no run is there (no config.json); give a run folder with --config.restore_path, '
@@ -158,6 +157,44 @@ def inherit_auto_fields(folder: Path, config: ConfigDict, rules: Rules) -> None:
         config.init_from = source
 
 
+def _fixed(fields: Mapping[str, Any], config: ConfigDict, rules: Rules) -> dict[str, Any]:
+  """Those of some fields that may not change when the run of a config is continued."""
+  free = RESUMABLE | rules.resumable(config)
+  return {name: value for name, value in fields.items() if not {name, name.split('.')[0]} & free}
+
+
+def fixed_fields(config: ConfigDict, rules: Rules) -> dict[str, Any]:
+  """What makes a run this one and no other: the fields that may not change, by dotted name."""
+  return _fixed(flat(plain(config)), config, rules)
+
+
+def changed_fields(recorded: Mapping[str, Any], config: ConfigDict, rules: Rules) -> str:
+  """The fields in which a checkpoint, with these `fixed_fields`, is not of the run of a config.
+
+  Fields that only one of them has are newer, or were given up, and those that are 'auto' were not
+  decided: they are passed over. A checkpoint of an earlier version, without any, is of every run.
+
+  Returns:
+    The names and values; '' where there are none.
+  """
+  if not recorded:
+    return ''
+  absent = ABSENT_FIELDS | dict(rules.absent_fields(config))
+  before = _fixed(files.from_json(files.to_json(absent)) | recorded, config, rules)
+  now = fixed_fields(config, rules)
+  differing = [
+    name
+    for name in sorted(before.keys() & now.keys())
+    if before[name] != now[name] and 'auto' not in (before[name], now[name])
+  ]
+  return _changes(differing, before, now)
+
+
+def _changes(names: list[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+  """The values of some fields before and now, as text."""
+  return ', '.join(f'{name} ({before.get(name)!r} there, {now.get(name)!r} here)' for name in names)
+
+
 def refuse_another(folder: Path, config: ConfigDict, rules: Rules) -> None:
   """Checks that the folder is this config's or nobody's.
 
@@ -168,17 +205,14 @@ def refuse_another(folder: Path, config: ConfigDict, rules: Rules) -> None:
   """
   if not (folder / 'config.json').exists():
     return
-  before, now = flat(plain(read_config(folder, rules))), flat(plain(config))
-  free = RESUMABLE | rules.resumable(config)
+  before, now = flat(plain(read_config(folder, rules))), fixed_fields(config, rules)
+  fixed = _fixed(before, config, rules)
   differing = [
     name
-    for name in sorted(before.keys() | now.keys())
-    if before.get(name) not in (now.get(name), 'auto') and not {name, name.split('.')[0]} & free
+    for name in sorted(fixed.keys() | now.keys())
+    if fixed.get(name) not in (now.get(name), 'auto')
   ]
-  if differing:
-    changes = ', '.join(
-      f'{name} ({before.get(name)!r} there, {now.get(name)!r} here)' for name in differing
-    )
+  if changes := _changes(differing, before, now):
     raise BadInput(
       f'{folder}: another run is there, which differs in {changes}; choose another folder with '
       '--config.checkpoint_dir'
@@ -197,7 +231,7 @@ def record_config(folder: Path, config: ConfigDict, rules: Rules) -> None:
   recorded = plain(config)
   if (folder / 'config.json').exists():
     recorded['eval'] = plain(read_config(folder, rules))['eval']
-  files.replace(folder / 'config.json', json.dumps(recorded, indent=1) + '\n')
+  files.replace(folder / 'config.json', files.to_json(recorded, indent=1) + '\n')
 
 
 def record_divergence(folder: Path, step: int, loss: float, checkpoint: Path | None) -> str:
@@ -213,18 +247,18 @@ def record_divergence(folder: Path, step: int, loss: float, checkpoint: Path | N
   message = f'diverged at step {step}: {how}; {good}'
   record = {
     'step': step,
-    'loss': loss if math.isfinite(loss) else str(loss),  # strict JSON has no NaN
+    'loss': loss,
     'last_checkpoint': checkpoint and checkpoint.name,
     'message': message,
   }
-  files.replace(folder / DIVERGED, json.dumps(record, indent=1) + '\n')
+  files.replace(folder / DIVERGED, files.to_json(record, indent=1) + '\n')
   return message
 
 
 def read_divergence(folder: Path) -> dict[str, Any] | None:
   """The record of the divergence with which a run ended, if it did."""
   try:
-    return json.loads((folder / DIVERGED).read_text())
+    return files.from_json((folder / DIVERGED).read_text())
   except FileNotFoundError:
     return None
 

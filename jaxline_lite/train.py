@@ -10,20 +10,24 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxline_lite.checkpoint import Checkpoints
+from jaxline_lite.checkpoint import LATEST
 from jaxline_lite.errors import BadInput, Diverged, in_one_line
 from jaxline_lite.eval_records import EvalFolder, best_steps
-from jaxline_lite.evaluate import evaluate
+from jaxline_lite.evaluate import evaluate, run_checkpoints
 from jaxline_lite.experiment import AbstractExperiment
 from jaxline_lite.files import canonical, digest, sync_note
 from jaxline_lite.ownership import Ownership
 from jaxline_lite.plan import Plan
-from jaxline_lite.run_folder import forget_divergence, plain, record_divergence
+from jaxline_lite.run_folder import (
+  fixed_fields,
+  forget_divergence,
+  plain,
+  record_divergence,
+)
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.writers import Log, Rate, RunRecords, clock
 
 SECONDS_PER_CALL = 2.0  # how long a signal may wait
-LATEST = 2  # checkpoints that are always kept: the one before is used where the newest is damaged
 
 
 class Trainer:
@@ -46,7 +50,7 @@ class Trainer:
     self.experiment, self.config, self.stop = experiment, config, stop
     self.ownership, self.folder = ownership, ownership.folder
     self.plan, self.log = Plan(config, evaluates_along), log
-    self.checkpoints = Checkpoints(self.folder / 'checkpoints', self.log.say)
+    self.checkpoints = run_checkpoints(experiment, config, self.folder, log)
     self.rate = Rate()
     self.loss = math.nan
     self.step = self._restore()
@@ -122,7 +126,7 @@ class Trainer:
         'for another run'
       )
       return
-    described = f'\n{self.experiment.describe()}' if self.step == 0 else ''
+    described = f'\n{self.experiment.describe()}{self._describe_size()}' if self.step == 0 else ''
     self.log.say(f'{self.folder}: from step {self.step} to {end}{described}')
     self.log.show_progress(end, self.step)
     forget_divergence(self.folder)
@@ -130,6 +134,25 @@ class Trainer:
     if self.config.final_eval:
       self._evaluate(self._missing_evaluations(self.step))
     self._draw()
+
+  def _describe_size(self) -> str:
+    """What the run will leave on the disk, as a line for the head of the log.
+
+    Records and pictures are left out: they are small beside arrays.
+    """
+    state, config = self.experiment.state, self.config
+    whole, light = tree_size(state), tree_size(self.experiment.lighten(state))
+    count = LATEST + bool(config.best_model_eval_metric)
+    kept = len(self.plan.kept - {self.plan.end})  # the last one stays whole
+    parts = [f'{count} whole checkpoints of {megabytes(whole)}']
+    parts += [f'{kept} with parameters alone of {megabytes(light)}'] if kept else []
+    total, times = count * whole + kept * light, self.plan.evaluations(config.final_eval)
+    outlines = [self.experiment.outline(mode) for mode in config.eval_modes if times]
+    for mode, outline in zip(config.eval_modes, outlines):
+      if outline is not None:
+        total += times * outline.size
+        parts.append(f'{times} time(s) the arrays of {mode}, {megabytes(outline.size)}')
+    return f'\nwill leave about {megabytes(total)}: {", ".join(parts)}'
 
   def _advance(self) -> None:
     """Makes the steps up to the end, doing at each what is due there."""
@@ -152,7 +175,7 @@ class Trainer:
     )
     # Looked at once: a signal after this waits for the next save.
     stopping = self.stop.received is not None
-    if self.step > 0 and (self.plan.saves(self.step) or is_late or stopping):
+    if self.plan.saves(self.step) or (self.step > 0 and (is_late or stopping)):
       self._save()
     if self.plan.evaluates(self.step) and (missing := self._missing_evaluations(self.step)):
       self._evaluate(missing)
@@ -202,15 +225,16 @@ class Trainer:
     """What a checkpoint's manifest tells of it."""
     return {
       'config': digest(canonical(plain(self.config)).encode()),
+      'run': fixed_fields(self.config, self.experiment.rules),
+      'kept': self.step in self.plan.kept,
       'stopped_early': self.step == self.plan.end < self.config.training_steps,
       'arithmetic': self.experiment.arithmetic,
     }
 
   def _prune(self) -> None:
-    """Deletes the checkpoints that nobody keeps."""
-    steps = self.checkpoints.steps()
-    best = best_steps(self.folder, self.config, self.experiment.rules)
-    self.checkpoints.keep(self.plan.kept | {*steps[-LATEST:], *best})
+    """Deletes the checkpoints that nobody keeps, and what nobody needs of the others."""
+    best = best_steps(self.folder, self.config, self.experiment.rules, self.checkpoints.steps())
+    self.checkpoints.prune(self.plan.kept, best)
 
   def _diverged(self, step: int, loss: float) -> NoReturn:
     """Ends the run, and says so in its folder."""
@@ -218,6 +242,16 @@ class Trainer:
     good = self.checkpoints.steps()
     last = self.checkpoints.path(good[-1]) if good else None
     raise Diverged(record_divergence(self.folder, step, loss, last))
+
+
+def tree_size(tree: Any) -> int:
+  """Bytes of all arrays of a pytree."""
+  return sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(tree))
+
+
+def megabytes(size: int) -> str:
+  """Bytes as text, such as '2.4 MB'."""
+  return f'{size / 1e6:.1f} MB'
 
 
 def train(

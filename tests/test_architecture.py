@@ -166,7 +166,7 @@ def test_few_files_know_the_loop():
   ('package', 'only'),
   [
     ('matplotlib', {'icljax/figures.py'}),
-    ('orbax', {'jaxline_lite/checkpoint.py'}),
+    ('orbax', {'jaxline_lite/stored_state.py'}),
     ('absl', {'jaxline_lite/command_line.py'}),
     ('tqdm', {'jaxline_lite/writers.py'}),
   ],

@@ -30,6 +30,10 @@ class TrainState(struct.PyTreeNode):
   watch: StopState | None = None
   model_state: Any = None
 
+  def light(self) -> 'TrainState':
+    """What predictions need of it: parameters and model state."""
+    return self.replace(opt_state=(), watch=None)
+
 
 class Settings(struct.PyTreeNode):
   """All numbers that a step depends on besides state and data, as leaves.

@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxline_lite import base_config, modes
-from jaxline_lite.experiment import AbstractExperiment, Evaluation
+from jaxline_lite.experiment import AbstractExperiment, Evaluation, Outline
 from jaxline_lite.rules import Rules
 
 BATCHES = 3  # of an evaluation
@@ -24,7 +24,7 @@ def get_config(words: str = '') -> ConfigDict:
   config.training_steps = 60
   config.log_train_data_interval = 7
   config.save_checkpoint_interval = '20'
-  config.keep_checkpoints = 'every:1000'
+  config.keep_checkpoints = 'none'
   config.eval_interval = 20
   config.compilation_cache = False
   config.model = ConfigDict()
@@ -137,6 +137,10 @@ class Dummy(AbstractExperiment):
       losses.append(loss)
     return {'loss': np.array(losses)}
 
+  def outline(self, mode: str) -> Outline:
+    del mode
+    return Outline(('distance', 'score'), 24)
+
   def evaluate(self, mode: str, check: Callable[[], None]) -> Evaluation:
     times, scores = 2 if mode == 'eval_twice' else 1, []
     for batch in range(BATCHES):
@@ -180,10 +184,10 @@ def steps(folder: Path) -> list[int]:
 
 def left_by(folder: Path) -> dict[str, bytes]:
   """Everything that has to be the same however a run was made."""
-  from jaxline_lite import checkpoint
+  from jaxline_lite import stored_state
 
   last = folder / 'checkpoints' / str(steps(folder)[-1])
-  state = checkpoint.read(last, Dummy(configured(folder)).state)
+  state = stored_state.read(last, Dummy(configured(folder)).state)
   files = [
     'metrics.jsonl',
     *(

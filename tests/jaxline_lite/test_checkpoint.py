@@ -9,9 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from jaxline_lite.checkpoint import MANIFEST, Checkpoints, Damaged, read, verify, write
+from jaxline_lite import files
+from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
 from jaxline_lite.files import read_lines
+from jaxline_lite.stored_state import MANIFEST, Damaged, read, verify, write
 from tests.jaxline_lite.dummy import configured, left_by, train
 
 
@@ -24,7 +26,7 @@ def saved(tmp_path_factory):
   """Checkpoints of steps 5, 10 and 20."""
   folder = tmp_path_factory.mktemp('saved')
   for step in (5, 10, 20):
-    write(folder / str(step), state_of(step), {'step': step})
+    write(folder / str(step), state_of(step), {'step': step, 'kept': False})
   return folder
 
 
@@ -137,15 +139,12 @@ def test_what_cannot_be_deleted_is_a_line_and_stops_nothing(copy, monkeypatch):
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
   monkeypatch.setattr(shutil, 'rmtree', refuse)
-  checkpoints.keep([20])
-  assert lines == [
-    f'checkpoint {step} could not be deleted (Device or resource busy); it stays'
-    for step in (5, 10)
-  ]
-  assert checkpoints.steps() == [20]  # both had their names changed before
+  checkpoints.prune(kept=(), best=())
+  assert lines == ['checkpoint 5 could not be deleted (Device or resource busy); it stays']
+  assert checkpoints.steps() == [10, 20]  # its name was changed before
   monkeypatch.undo()
   checkpoints.clear_leftovers()
-  assert {path.name for path in checkpoints.folder.iterdir()} == {'20'}
+  assert {path.name for path in checkpoints.folder.iterdir()} == {'10', '20'}
 
 
 @pytest.mark.parametrize(
@@ -196,11 +195,9 @@ def test_leftovers_are_cleared(tmp_path):
 
 
 def test_failed_write_leaves_no_checkpoint(tmp_path, monkeypatch):
-  from jaxline_lite import checkpoint
-
   checkpoints = Checkpoints(tmp_path, print)
   with monkeypatch.context() as broken:
-    broken.setattr(checkpoint, 'sync', lambda path: 1 // 0)
+    broken.setattr(files, 'sync', lambda path: 1 // 0)
     with pytest.raises(ZeroDivisionError):
       checkpoints.save(20, state_of(20), {})
   assert checkpoints.steps() == []

@@ -20,7 +20,7 @@ from tests.jaxline_lite.dummy import RULES, Dummy, configured, left_by, train
 
 @pytest.fixture
 def trained(tmp_path):
-  """A run with checkpoints at 20, 40 and 60 that was not evaluated."""
+  """A run with checkpoints at 0, 20, 40 and 60 that was not evaluated."""
   train(configured(tmp_path, keep_checkpoints='every:20', final_eval=False))
   return tmp_path
 
@@ -57,7 +57,8 @@ def files(folder):
 
 
 @pytest.mark.parametrize(
-  ('which', 'steps'), [('latest', [60]), ('all', [20, 40, 60]), ('40,20', [40, 20]), ('best', [40])]
+  ('which', 'steps'),
+  [('latest', [60]), ('all', [0, 20, 40, 60]), ('40,20', [40, 20]), ('best', [40])],
 )
 def test_checkpoints_are_chosen(trained, which, steps):
   config = configured(trained, best_model_eval_metric='eval/score')
@@ -80,7 +81,7 @@ def test_restore_path_is_a_run_or_a_checkpoint(trained):
 @pytest.mark.parametrize(
   ('fields', 'told'),
   [
-    ({'eval_checkpoints': '20,30'}, 'there is no checkpoint 30; there are 20, 40, 60'),
+    ({'eval_checkpoints': '20,30'}, 'there is no checkpoint 30; there are 0, 20, 40, 60'),
     (
       {'eval_checkpoints': 'best'},
       'no best checkpoint is known; it takes mode train_eval and best_model_eval_metric',
@@ -99,7 +100,7 @@ def test_second_evaluation_replaces_the_first(trained):
   before = files(trained)
   evaluate(trained, eval_checkpoints='all', eval__batch_size=1)
   assert files(trained) == before
-  assert [record['step'] for record in records(trained)] == [20, 40, 60]
+  assert [record['step'] for record in records(trained)] == [0, 20, 40, 60]
 
 
 def test_other_settings_are_other_records(trained):
@@ -150,7 +151,9 @@ def test_best_is_the_earliest_of_the_best(tmp_path, values, higher, best):
   config.best_model_eval_metric_higher_is_better = higher
   for metric, expected in {'eval/score': best, 'eval/other': None, '': None}.items():
     config.best_model_eval_metric = metric
-    assert best_steps(tmp_path, config, RULES)[:1] == ([] if expected is None else [expected])
+    assert best_steps(tmp_path, config, RULES, [10, 20, 30])[:1] == (
+      [] if expected is None else [expected]
+    )
 
 
 def test_a_best_metric_that_there_is_not_is_told(trained, capsys):
@@ -172,7 +175,7 @@ def test_best_compares_like_with_like(tmp_path):
     record(configured(tmp_path, eval__target=target), step, score)
   for target, step in ((50, 10), (10, 20), (7, 10)):  # nothing was evaluated at 7
     config = configured(tmp_path, eval__target=target, best_model_eval_metric='eval/score')
-    assert best_steps(tmp_path, config, RULES)[0] == step
+    assert best_steps(tmp_path, config, RULES, [10, 20])[0] == step
 
 
 def test_a_record_belongs_to_the_settings_that_its_mode_reads(tmp_path):

@@ -1,6 +1,8 @@
 """Files are whole or absent."""
 
 import errno
+import json
+import math
 import os
 import stat
 from pathlib import Path
@@ -68,6 +70,42 @@ def test_lines_go_on_after_the_step_that_was_restored(tmp_path):
 def test_one_spelling_of_equal_values():
   assert files.canonical({'a': 1, 'b': [2.5, None]}) == files.canonical({'b': [2.5, None], 'a': 1})
   assert files.digest(b'abc').startswith('ba7816bf')
+
+
+def strict(text):
+  """The value of JSON, without the words that Python's reader understands besides."""
+
+  def refuse(word):
+    raise ValueError(f'{word} is no JSON')
+
+  return json.loads(text, parse_constant=refuse)
+
+
+def test_json_is_strict(tmp_path):
+  """Infinity is a number too large for a float, NaN is null; strings and the rest stay."""
+  value = {'best': math.inf, 'least': [-math.inf, 0.1], 'NaN "Infinity': ['Infinity, "NaN', True]}
+  text = files.to_json(value)
+  numbers = '{"best": 1e999, "least": [-1e999, 0.1], '
+  assert text == numbers + r'"NaN \"Infinity": ["Infinity, \"NaN", true]}'
+  assert strict(text) == files.from_json(text) == value
+  assert files.to_json({'loss': math.nan}) == '{"loss": null}'
+  path = tmp_path / 'lines'
+  files.replace_lines(path, [{'step': 1, 'loss': math.nan, 'settings': {'r': None}}])
+  strict(path.read_text())
+  (record,) = files.read_lines(path)
+  assert math.isnan(record['loss'])
+  assert record['settings'] == {'r': None}
+
+
+def test_words_of_earlier_versions_are_read(tmp_path):
+  """And the file is strict once it is written again."""
+  path = tmp_path / 'lines'
+  path.write_text('{"step": 1, "loss": NaN, "nats": -Infinity}\n{"step": 2}\n')
+  first, _ = files.read_lines(path)
+  assert math.isnan(first['loss'])
+  assert first['nats'] == -math.inf
+  files.JsonLines(path, up_to=1).close()
+  assert strict(path.read_text()) == {'step': 1, 'loss': None, 'nats': -math.inf}
 
 
 def test_a_damaged_line_in_the_middle_is_named(tmp_path):

@@ -54,7 +54,7 @@ def test_every_kept_checkpoint_of_a_growing_run_is_evaluated_once(tmp_path):
   )
   follower.join(60)
   assert not follower.is_alive()
-  assert evaluated == steps(tmp_path / 'run') == [10, 20, 30, 40, 50, 60]
+  assert evaluated == steps(tmp_path / 'run') == [0, 10, 20, 30, 40, 50, 60]
   ours = left_by(tmp_path / 'run')
   assert {name: ours[name] for name in ours if not name.startswith('eval')} == left_by(
     tmp_path / 'alone'
@@ -63,16 +63,16 @@ def test_every_kept_checkpoint_of_a_growing_run_is_evaluated_once(tmp_path):
 
 def test_what_is_evaluated_is_not_evaluated_again(tmp_path):
   train(configured(tmp_path, **FOLLOWED))
-  assert len(follow(tmp_path)) == 6
+  assert len(follow(tmp_path)) == 7
   assert follow(tmp_path) == []
-  assert len(follow(tmp_path, eval__seed=5)) == 6
+  assert len(follow(tmp_path, eval__seed=5)) == 7
 
 
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, capsys):
   train(configured(tmp_path, **FOLLOWED))
   (tmp_path / 'checkpoints' / '20' / 'manifest.json').write_text('{}')
   follow(tmp_path)
-  assert steps(tmp_path) == [10, 30, 40, 50, 60]
+  assert steps(tmp_path) == [0, 10, 30, 40, 50, 60]
   assert 'checkpoint 20 is damaged' in capsys.readouterr().out
 
 
@@ -82,14 +82,14 @@ def test_a_run_that_goes_on_is_followed_to_its_new_end(tmp_path):
   """
   train(configured(tmp_path, **(FOLLOWED | {'training_steps': 30})))
   train(configured(tmp_path, **FOLLOWED))
-  assert len(follow(tmp_path)) == 6
+  assert len(follow(tmp_path)) == 7
   train(configured(tmp_path, **(FOLLOWED | {'training_steps': 30})))
   follow(tmp_path, eval__seed=3)
 
 
 def test_a_run_that_is_about_to_begin_is_waited_for(tmp_path):
   threading.Timer(0.5, lambda: train(configured(tmp_path / 'run', **FOLLOWED))).start()
-  assert len(follow(tmp_path / 'run')) == 6
+  assert len(follow(tmp_path / 'run')) == 7
 
 
 def test_a_run_that_does_not_begin_is_not_waited_for_forever(tmp_path, monkeypatch):

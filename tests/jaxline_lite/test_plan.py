@@ -13,14 +13,15 @@ from tests.jaxline_lite.dummy import configured
 @pytest.mark.parametrize(
   ('rule', 'steps', 'kept'),
   [
-    ('every:30', 100, {30, 60, 90}),
-    ('every:50', 100, {50, 100}),
-    ('every:101', 100, set()),
-    ('log:5', 10_000, {1, 10, 100, 1000, 10_000}),
-    ('log:4', 8, {1, 2, 4, 8}),
-    ('log:2', 1000, {1, 1000}),
-    ('log:20', 1, {1}),
-    ('log:9', 3, {1, 2, 3}),
+    ('every:30', 100, {0, 30, 60, 90}),
+    ('every:50', 100, {0, 50, 100}),
+    ('every:101', 100, {0}),
+    ('none', 100, set()),
+    ('log:5', 10_000, {0, 1, 10, 100, 1000, 10_000}),
+    ('log:4', 8, {0, 1, 2, 4, 8}),
+    ('log:2', 1000, {0, 1, 1000}),
+    ('log:20', 1, {0, 1}),
+    ('log:9', 3, {0, 1, 2, 3}),
   ],
 )
 def test_kept_steps(rule, steps, kept):
@@ -29,8 +30,8 @@ def test_kept_steps(rule, steps, kept):
 
 def test_log_spaced_steps_are_spread_over_the_run():
   kept = sorted(kept_steps('log:20', 100_000))
-  assert len(kept) <= 20
-  assert (kept[0], kept[-1]) == (1, 100_000)
+  assert len(kept) <= 21
+  assert (*kept[:2], kept[-1]) == (0, 1, 100_000)
   ratios = [later / earlier for earlier, later in itertools.pairwise(kept) if earlier > 100]
   assert max(ratios) / min(ratios) < 1.01
 
@@ -38,9 +39,9 @@ def test_log_spaced_steps_are_spread_over_the_run():
 @pytest.mark.parametrize(
   ('save', 'keep', 'along', 'saved', 'evaluated'),
   [
-    ('20', 'every:1000', False, {20, 40, 60, 70}, set()),
+    ('20', 'none', False, {20, 40, 60, 70}, set()),
     ('1000', 'every:30', False, {30, 60, 70}, set()),
-    ('1000', 'every:1000', True, {25, 50, 70}, {25, 50, 70}),
+    ('1000', 'none', True, {25, 50, 70}, {25, 50, 70}),
     ('300s', 'log:2', True, {1, 25, 50, 70}, {25, 50, 70}),
   ],
 )
@@ -63,7 +64,7 @@ def test_no_step_at_which_something_is_due_is_passed_over(
   assert stops[-1] == 70
   assert {step for step in stops if plan.saves(step)} == saved
   assert {step for step in stops if plan.evaluates(step)} == evaluated
-  assert not plan.saves(0)
+  assert plan.saves(0) == (keep != 'none')  # with parameters alone
   assert len(stops) <= len(saved) or most < 70
 
 
@@ -75,7 +76,7 @@ def test_seconds_between_checkpoints_leave_steps_alone():
 @pytest.mark.parametrize(
   ('read', 'given'),
   [(interval, bad) for bad in ('', '0', '0s', '-5', '5m', '1.5s', 's')]
-  + [(keep_rule, bad) for bad in ('', 'log', 'log:0', 'every:', 'every:-1', 'last:3')],
+  + [(keep_rule, bad) for bad in ('', 'log', 'log:0', 'every:', 'every:-1', 'last:3', 'None')],
 )
 def test_intervals_and_rules_that_cannot_be_read(read, given):
   with pytest.raises(BadInput, match=f'is {given!r}; allowed are'):

@@ -172,9 +172,9 @@ def test_latest_best_and_kept_checkpoints_stay(tmp_path, higher, best):
     10,
     30,
   ]
-  assert on_disk[30] == [20, 30]
-  assert on_disk[50] == sorted({best, 30, 40, 50})
-  assert dummy.steps(tmp_path) == sorted({best, 30, 60, 70, 80})
+  assert on_disk[30] == [0, 20, 30]
+  assert on_disk[50] == sorted({0, best, 30, 40, 50})
+  assert dummy.steps(tmp_path) == sorted({0, best, 30, 60, 70, 80})
 
 
 def test_train_eval_evaluates_at_every_interval_and_at_the_end(tmp_path):
