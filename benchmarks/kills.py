@@ -37,20 +37,18 @@ TURN = 0.002  # seconds between two looks at the folder
 PATIENCE = 300  # seconds after which a moment will not come
 
 
-def launch(folder: Path, words: str, fields: dict) -> subprocess.Popen:
+def command(folder: Path, words: str, fields: dict) -> list[str]:
   """The command that trains and evaluates along."""
   overrides = [f'--config.{name}={value}' for name, value in fields.items()]
-  command = [
-    sys.executable,
-    'run.py',
-    f'--config=configs/glm.py:{words}',
-    '--jaxline_mode=train_eval',
-    *overrides,
-  ]
+  config, mode = f'--config=configs/glm.py:{words}', '--jaxline_mode=train_eval'
+  where = f'--config.checkpoint_dir={folder}'
+  return [sys.executable, 'run.py', config, mode, *overrides, where]
+
+
+def launch(folder: Path, words: str, fields: dict) -> subprocess.Popen:
+  """Starts the command; what it says goes to `<folder>.out`."""
   with (folder.parent / f'{folder.name}.out').open('a') as output:
-    return subprocess.Popen(
-      [*command, f'--config.checkpoint_dir={folder}'], cwd=ROOT, stdout=output, stderr=output
-    )
+    return subprocess.Popen(command(folder, words, fields), cwd=ROOT, stdout=output, stderr=output)
 
 
 def log_lines(folder: Path) -> int:
@@ -79,6 +77,7 @@ def moment(kind: str, folder: Path) -> Callable[[], bool]:
     'stepping': lambda: len(list(read_lines(folder / 'metrics.jsonl'))) > logged,
     'saving': lambda: any((folder / 'checkpoints').glob('.*.writing')),
     'evaluating': lambda: log_lines(folder) > lines and evaluating(folder),
+    'drawing': lambda: log_lines(folder) > lines and any((folder / 'eval').glob('.*.undrawn')),
   }[kind]
 
 

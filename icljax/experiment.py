@@ -25,7 +25,7 @@ from icljax.training.warm_start import warm_start
 from jaxline_lite import devices
 from jaxline_lite.errors import BadInput
 from jaxline_lite.eval_records import EvalFolder
-from jaxline_lite.experiment import AbstractExperiment, Evaluation, Outline
+from jaxline_lite.experiment import AbstractExperiment, Comparison, Evaluation, Outline
 from jaxline_lite.files import read_lines
 from jaxline_lite.run_folder import read_valid_config, run_of
 
@@ -288,18 +288,18 @@ class Experiment(AbstractExperiment):
     )
     chosen.draw(EvalContext(self.config, self._eval_task(chosen)), drawing)
 
-  @own_style()
   def compare(
     self,
     mode: str,
     folder: Path,
     evaluations: dict[str, Evaluation],
     configs: dict[str, ConfigDict],
-  ) -> str:
+  ) -> Comparison:
     reports = {title: Report(*evaluation) for title, evaluation in evaluations.items()}
     data = dict.fromkeys(subject_of(each).describe_data(each) for each in configs.values())
     title = ', '.join([mode, *filter(None, data)])
-    return self._modes[mode].compare(folder, title, reports, configs)
+    table, draw = self._modes[mode].compare(folder, title, reports, configs)
+    return Comparison(table, own_style()(draw))
 
 
 @functools.lru_cache(maxsize=MEASURES)

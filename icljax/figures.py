@@ -1,27 +1,36 @@
-"""Figures with labelled axes, lines with bands of two errors: the only importer of matplotlib."""
+"""Figures with labelled axes, lines with bands of two errors: the only importer of matplotlib.
+
+It is imported when something is drawn: where its settings are broken, or name a backend that is not
+there, the import itself fails, and that may cost a picture, but no run.
+"""
 
 import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps, style
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure
 
 
 @contextlib.contextmanager
 def own_style() -> Iterator[None]:
   """Draws in matplotlib's default style, whatever the user's matplotlibrc says (usetex)."""
+  from matplotlib import style
+
   with style.context('default'):
     yield
 
 
 def figure(title: str, *labels: tuple[str, str]):
   """A figure with axes side by side, by their labels (x, y)."""
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+  from matplotlib.figure import Figure
+
   drawing = Figure(figsize=(2 + 5 * len(labels), 4.5), layout='constrained')
   FigureCanvasAgg(drawing)
   drawing.suptitle(title, fontsize='medium')
@@ -74,7 +83,7 @@ def legend(axes) -> None:
   )
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: 'Figure', path: Path) -> None:
   """Writes a picture that is whole or absent."""
   temporary = path.with_name(f'.{path.name}.writing')
   figure.savefig(temporary, dpi=120, format='png')
@@ -83,10 +92,14 @@ def save(figure: Figure, path: Path) -> None:
 
 def whole(*axes) -> None:
   """Ticks at whole numbers."""
+  from matplotlib.ticker import MaxNLocator
+
   for each in axes:
     each.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def shades(count: int) -> list:
   """Colours for an ordered series."""
+  from matplotlib import colormaps
+
   return [colormaps['viridis'](i / max(1, count - 1)) for i in range(count)]

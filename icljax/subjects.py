@@ -55,6 +55,18 @@ class Report(NamedTuple):
   arrays: 'Arrays'
 
 
+class Comparison(NamedTuple):
+  """Several models side by side: the loop's `Comparison`, which subjects do not import.
+
+  Attributes:
+    table: what a terminal shows.
+    draw: draws their picture.
+  """
+
+  table: str
+  draw: Callable[[], None]
+
+
 class EvalContext(NamedTuple):
   """What an evaluation is summed up with: the run's config and the task that was evaluated."""
 
@@ -100,7 +112,8 @@ class EvalMode:
     score: (task, model, data, indices, *options) -> arrays by name, `[B, ...]`.
     summarize: (context, arrays of the model, arrays of the references) -> the report.
     draw: writes pictures, and the numbers behind curves as CSV.
-    compare: (folder, title, reports by model, configs by model) -> a table of several models.
+    compare: (folder, title, reports by model, configs by model) -> several models side by side,
+      whose numbers are written, and whose picture is not drawn yet.
     options: (config) -> what `score` gets besides: hashable, for it is compiled in.
     references: (config, task) -> the arrays that predictors without training need, or None if the
       model stands alone on this task; None where it always does.
@@ -112,7 +125,7 @@ class EvalMode:
   score: 'Callable[..., Scores]'
   summarize: 'Callable[[EvalContext, Arrays, Arrays], Report]'
   draw: Callable[[EvalContext, Drawing], None]
-  compare: Callable[[Path, str, dict[str, Report], dict[str, ConfigDict]], str]
+  compare: Callable[[Path, str, dict[str, Report], dict[str, ConfigDict]], Comparison]
   options: Callable[[ConfigDict], tuple[Hashable, ...]] = no_options
   references: 'Callable[[ConfigDict, Any], Any] | None' = None
   score_references: 'Callable[..., Scores] | None' = None

@@ -164,7 +164,11 @@ def compare(
     folder = output / mode / _comparison_name(by_title, mode, experiment.rules)
     with hold(folder, 'written', wait=stop.check):
       evaluations = {title: model.evaluations[mode] for title, model in by_title.items()}
-      table = experiment.compare(mode, folder, evaluations, configs)
+      table, draw = experiment.compare(mode, folder, evaluations, configs)
+      try:
+        draw()
+      except Exception as error:  # whatever the libraries of pictures raise
+        log.say(f'the comparison in {mode} is recorded, but not drawn: {in_one_line(error)}')
     log.say(f'{mode} of {", ".join(by_title)}, written to {folder}\n{table}')
 
 

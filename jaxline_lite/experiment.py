@@ -37,6 +37,18 @@ class Outline(NamedTuple):
   size: int
 
 
+class Comparison(NamedTuple):
+  """Several models side by side.
+
+  Attributes:
+    table: what the terminal shows.
+    draw: draws their picture.
+  """
+
+  table: str
+  draw: Callable[[], None]
+
+
 class AbstractExperiment(abc.ABC):
   """A state, the steps that change it, and evaluations that do not.
 
@@ -118,10 +130,11 @@ class AbstractExperiment(abc.ABC):
     folder: Path,
     evaluations: dict[str, Evaluation],
     configs: dict[str, ConfigDict],
-  ) -> str:
-    """Draws the evaluations of several models, by title, into one folder; one table of all."""
+  ) -> Comparison:
+    """Writes the numbers of several models, by title, into one folder. Draws nothing yet."""
     del mode, folder, configs
-    return '\n'.join(f'{title}\n{evaluation.table}' for title, evaluation in evaluations.items())
+    tables = (f'{title}\n{evaluation.table}' for title, evaluation in evaluations.items())
+    return Comparison('\n'.join(tables), draw=lambda: None)
 
   def draw_training(self, folder: Path) -> None:
     """Draws what the run's files tell of its training."""

@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxline_lite.checkpoint import LATEST
-from jaxline_lite.errors import BadInput, Diverged, in_one_line
+from jaxline_lite.errors import BadInput, CommandError, Diverged, Stopped, in_one_line
 from jaxline_lite.eval_records import EvalFolder, best_steps
 from jaxline_lite.evaluate import evaluate, run_checkpoints
 from jaxline_lite.experiment import AbstractExperiment
@@ -269,6 +269,12 @@ def train(
     for note in (ownership.note, sync_note(ownership.folder)):
       if note:
         log.say(note)
-    trainer = Trainer(experiment, config, ownership, stop, evaluates_along, log)
-    with contextlib.closing(trainer.records):
-      trainer.run()
+    try:
+      trainer = Trainer(experiment, config, ownership, stop, evaluates_along, log)
+      with contextlib.closing(trainer.records):
+        trainer.run()
+    except CommandError as error:
+      with contextlib.suppress(Stopped):
+        ownership.check()  # of a folder that was taken over the log is another's too
+        log.record(str(error))  # the command shows it, and perhaps nobody is left to see that
+      raise

@@ -36,16 +36,23 @@ class Log:
 
   def say(self, text: str) -> None:
     """Shows and records lines that tell an event."""
-    self._record(text)
+    self.record(text)
     if self._bar is not None:
       self._bar.clear()
     terminal.show(text)
     if self._bar is not None:
       self._bar.refresh()
 
+  def record(self, text: str) -> None:
+    """Records lines without showing them."""
+    if self._file:
+      with name_in_errors(self._path):
+        self._file.write(text + '\n')
+        self._file.flush()
+
   def step(self, text: str) -> None:
     """Records the line of a step; where there is no progress bar, shows it."""
-    self._record(text)
+    self.record(text)
     if self._bar is None:
       terminal.show(text)
 
@@ -54,12 +61,6 @@ class Log:
     if self._bar is not None:
       self._bar.set_postfix(values, refresh=False)
       self._bar.update(step - self._bar.n)
-
-  def _record(self, text: str) -> None:
-    if self._file:
-      with name_in_errors(self._path):
-        self._file.write(text + '\n')
-        self._file.flush()
 
   def close(self) -> None:
     if self._bar is not None:

@@ -1,5 +1,6 @@
 """Several models side by side: a table, a picture and a CSV."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from ml_collections import ConfigDict
 from icljax.glm.modes import pictures
 from icljax.glm.modes.scores import reference_of, unflatten
 from icljax.paired import mean_and_error, share_of_gap
-from icljax.subjects import Report
+from icljax.subjects import Comparison, Report
 from icljax.tables import aligned, cell, shown_positions, write_csv
 
 Nats = dict[str, np.ndarray]  # by predictor, `[n, K]`
@@ -17,14 +18,13 @@ Nats = dict[str, np.ndarray]  # by predictor, `[n, K]`
 
 def compare(
   folder: Path, title: str, reports: dict[str, Report], configs: dict[str, ConfigDict]
-) -> str:
-  """Writes `comparison.png` and `comparison.csv` of several models, by title; one table of all."""
+) -> Comparison:
+  """Writes `comparison.csv` of several models, by title; their table and picture."""
   nats = {name: unflatten(report.arrays).nats for name, report in reports.items()}
   references = {
     name: reference_of(values, conditions_on_family=configs[name].model.head == 'eta')
     for name, values in nats.items()
   }
-  pictures.comparison(folder / 'comparison.png', nats, references, title)
   rows = [
     (name, predictor, k, mean, error)
     for name, by_predictor in nats.items()
@@ -33,7 +33,9 @@ def compare(
   ]
   columns = ['title', 'predictor', 'k', 'nats', 'standard_error']
   write_csv(folder / 'comparison.csv', pd.DataFrame(rows, columns=columns))
-  return comparison_table(nats, references)
+  path = folder / 'comparison.png'
+  draw = functools.partial(pictures.comparison, path, nats, references, title)
+  return Comparison(comparison_table(nats, references), draw)
 
 
 def comparison_table(nats: dict[str, Nats], references: dict[str, str | None]) -> str:

@@ -1,5 +1,6 @@
 """Several models side by side: a table, a picture and a CSV."""
 
+import functools
 from pathlib import Path
 
 import pandas as pd
@@ -7,24 +8,24 @@ from ml_collections import ConfigDict
 
 from icljax.omniglot.modes import pictures
 from icljax.omniglot.modes.names import describe_data
-from icljax.subjects import Report
+from icljax.subjects import Comparison, Report
 from icljax.tables import aligned, cell, write_csv
 
 
 def compare(
   folder: Path, title: str, reports: dict[str, Report], configs: dict[str, ConfigDict]
-) -> str:
-  """Writes `comparison.png` and `comparison.csv` of several models, by title; one table of all."""
+) -> Comparison:
+  """Writes `comparison.csv` of several models, by title; their table and picture."""
   frame = _frame(reports, configs)
-  pictures.comparison(folder / 'comparison.png', frame, title)
-  return _write(folder, title, frame)
+  draw = functools.partial(pictures.comparison, folder / 'comparison.png', frame, title)
+  return Comparison(_write(folder, title, frame), draw)
 
 
 def compare_numbers(
   folder: Path, title: str, reports: dict[str, Report], configs: dict[str, ConfigDict]
-) -> str:
+) -> Comparison:
   """As `compare`, of evaluations that have no accuracy to be drawn."""
-  return _write(folder, title, _frame(reports, configs))
+  return Comparison(_write(folder, title, _frame(reports, configs)), draw=lambda: None)
 
 
 def _frame(reports: dict[str, Report], configs: dict[str, ConfigDict]) -> pd.DataFrame:
