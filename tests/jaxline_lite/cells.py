@@ -15,7 +15,7 @@ import traceback
 from typing import Any, TextIO
 
 import jaxline_lite.train  # noqa: F401  # before any fork
-from jaxline_lite import checkpoint, modes, platform
+from jaxline_lite import files, modes, platform
 from jaxline_lite.signals import StopFlag
 from tests.jaxline_lite.dummy import Dummy
 from tests.jaxline_lite.outputs import become
@@ -24,7 +24,7 @@ PHASES = ('compile', 'step', 'save', 'evaluate', 'draw')
 PATIENCE = 60.0  # seconds for a signal to be noticed
 
 _flag: StopFlag | None = None
-_save_files = checkpoint.sync
+_save_files = files.sync
 
 
 class WatchedFlag(StopFlag):
@@ -65,7 +65,7 @@ class Pausing(Dummy):
 
   def __init__(self, config):
     super().__init__(config, on_step=self.pause_in_step, on_batch=self.pause_in_batch, most_steps=4)
-    checkpoint.sync = self.sync
+    files.sync = self.sync
 
   def pause_in_step(self, step: int) -> None:
     pause.at({0: 'compile', 32: 'step'}.get(step, ''))
