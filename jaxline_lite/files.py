@@ -8,7 +8,9 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,12 @@ def digest(data: bytes) -> str:
 def canonical(value: Any) -> str:
   """The one spelling of a JSON value, for digests and comparisons; it is never read again."""
   return json.dumps(value, sort_keys=True)
+
+
+def is_full(error: Exception) -> bool:
+  """Whether an error, of the system or told by a library, says that a disk has no room."""
+  number, text = getattr(error, 'errno', None), str(error)
+  return number in FULL or any(os.strerror(full) in text for full in FULL)
 
 
 @contextlib.contextmanager
@@ -54,7 +62,7 @@ def is_writable(folder: Path) -> bool:
     path.touch(exist_ok=False)
     path.unlink()
   except OSError as error:
-    if error.errno in FULL:
+    if is_full(error):
       raise
     return False
   return True
@@ -121,6 +129,52 @@ def replace(path: Path, data: bytes | str) -> None:
       temporary.unlink()  # on a full disk it would take the room of something else
     raise
   sync(path.parent)
+
+
+@contextlib.contextmanager
+def complete_or_deleted(temporary: Path, folder: Path) -> Iterator[None]:
+  """Deletes a folder that is being written if an error comes, and names what it was to become if
+  the disk is full.
+  """
+  try:
+    yield
+  except Exception as error:
+    shutil.rmtree(temporary, ignore_errors=True)
+    if is_full(error):
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+    raise
+
+
+def write_or_copy(folder: Path, write: Callable[[Path], None]) -> None:
+  """Has a library write a folder that locks its files and syncs its folders, as tensorstore does.
+
+  On a file system that cannot do both it writes to this machine's folder for temporary files, and
+  what it wrote is copied.
+  """
+  if _locks_and_syncs(folder.parent):
+    write(folder)
+    return
+  with tempfile.TemporaryDirectory() as local:
+    write(Path(local) / folder.name)
+    shutil.copytree(Path(local) / folder.name, folder, copy_function=shutil.copyfile)
+
+
+def _locks_and_syncs(folder: Path) -> bool:
+  """Whether the file system of a folder has locks of ranges, and syncs folders: tries both."""
+  import fcntl
+
+  path = folder / '.locked'
+  try:
+    with path.open('w') as file:
+      fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    _sync(folder)
+    return True
+  except OSError as error:
+    if is_full(error):
+      raise
+    return False
+  finally:
+    path.unlink(missing_ok=True)
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,6 @@ An owner that was only asleep finds another's token and writes nothing more.
 """
 
 import contextlib
-import importlib.util
 import os
 import secrets
 import socket
@@ -17,16 +16,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from jaxline_lite import locks
 from jaxline_lite.errors import BadInput, CommandError, Stopped
-from jaxline_lite.files import FULL, name_in_errors
+from jaxline_lite.files import is_full, name_in_errors
+from jaxline_lite.locks import LOCK, WITHOUT_FLOCK
 
-LOCK = '.lock'
-TOUCH = 15.0  # seconds between two touches by an owner
-# Seconds without a touch after which an owner is gone: eight touches, and twice what clients of
-# network file systems believe their caches (60 s for NFS).
-STALE = 120.0
 POLL = 0.05  # seconds between two looks at a folder that somebody else has
-WITHOUT_FLOCK = 'touched'  # how the file of an owner ends that has no flock
 UNSUPPORTED = 'this program runs on Linux and macOS (on Windows inside WSL): there is no fcntl here'
 
 
@@ -51,13 +46,13 @@ class Ownership:
     """Makes a new file with our text in it, and takes a flock on it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-      _flock(descriptor, is_exclusive=True)
+      locks.flock(descriptor, is_exclusive=True)
       kind = 'flock'
     except OSError as error:
       kind = WITHOUT_FLOCK
       self.note = (
         f'{self.folder}: its file system has no flock ({error.strerror}); the file {LOCK}, touched '
-        f'every {TOUCH:g} s, says whose it is'
+        f'every {locks.TOUCH:g} s, says whose it is'
       )
     self._text = f'process {os.getpid()} on {socket.gethostname()}\n{self._token} {kind}\n'
     try:
@@ -72,14 +67,16 @@ class Ownership:
   def acquire(self) -> str | None:
     """Tries to take the folder; who holds it, or None when it is ours."""
     while True:
-      if self._link() or _read(self._path) == self._text:  # a server's answer may have been lost
+      if (
+        self._link() or locks.read(self._path) == self._text
+      ):  # a server's answer may have been lost
         self._own_path.unlink(missing_ok=True)
         self._delete_leftovers()
         self._thread = threading.Thread(target=self._touch, daemon=True)
         self._thread.start()
         return None
-      text = _read(self._path)
-      name = _live_owner(self._path, self._now)
+      text = locks.read(self._path)
+      name = locks.live_owner(self._path, self._now)
       if name:
         return name
       self._put_aside(text)
@@ -112,13 +109,13 @@ class Ownership:
     If another process was faster, the lock is its own by now, and put back.
     """
     aside = self._own_path.with_name(f'{self._own_path.name}.gone')
-    if _read(self._path) != text:
+    if locks.read(self._path) != text:
       return
     try:
       self._path.rename(aside)
     except FileNotFoundError:
       return
-    if _read(aside) != text:
+    if locks.read(aside) != text:
       with contextlib.suppress(OSError):
         os.link(aside, self._path)
     aside.unlink(missing_ok=True)
@@ -128,12 +125,12 @@ class Ownership:
     now = os.fstat(self._descriptor).st_mtime
     for path in self.folder.glob(f'{LOCK}.*'):
       with contextlib.suppress(OSError):
-        if now - path.stat().st_mtime > STALE:
+        if now - path.stat().st_mtime > locks.STALE:
           path.unlink()
 
   def _touch(self) -> None:
     """Shows that this process is alive, whatever its main thread is doing."""
-    while not self._released.wait(TOUCH):
+    while not self._released.wait(locks.TOUCH):
       with contextlib.suppress(OSError):
         os.utime(self._descriptor)  # our own file, even where another one has its name by now
 
@@ -143,12 +140,12 @@ class Ownership:
     Raises:
       Stopped: naming the process that has taken it over.
     """
-    text = _read(self._path)
+    text = locks.read(self._path)
     if text != self._text:
       time.sleep(POLL)  # two that take over at once may put our file aside for a moment
-      text = _read(self._path)
+      text = locks.read(self._path)
     if text != self._text:
-      now = f'it belongs to {_name(text)} now' if text else f'its {LOCK} is gone'
+      now = f'it belongs to {locks.process_name(text)} now' if text else f'its {LOCK} is gone'
       raise Stopped(
         f'{self.folder}: {now}, and this process writes nothing more; what it saved is there, and '
         'the same command goes on when the folder is free'
@@ -161,64 +158,9 @@ class Ownership:
       self._thread.join()
     with contextlib.suppress(OSError):
       self._own_path.unlink(missing_ok=True)
-      if _read(self._path) == self._text:
+      if locks.read(self._path) == self._text:
         self._path.unlink()
     os.close(self._descriptor)
-
-
-def is_supported() -> bool:
-  """Whether this system has locks of files at all; Windows has not."""
-  return importlib.util.find_spec('fcntl') is not None
-
-
-def _flock(descriptor: int, is_exclusive: bool) -> None:
-  """Takes a flock at once, or raises OSError; BlockingIOError if another process has one."""
-  import fcntl
-
-  kind = fcntl.LOCK_EX if is_exclusive else fcntl.LOCK_SH
-  fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-
-
-def _read(path: Path) -> str:
-  """The text of an owner's file; '' where there is none, or it cannot be read."""
-  try:
-    return path.read_text(encoding='utf-8', errors='replace')
-  except OSError:
-    return ''
-
-
-def _name(text: str) -> str:
-  """The process and host that the text of an owner's file names."""
-  return text.partition('\n')[0] or 'another process'
-
-
-def _live_owner(path: Path, now: Callable[[], float]) -> str | None:
-  """The process that holds a lock; None where there is no lock, or its process is gone.
-
-  Args:
-    now: the time by the clock of the file system, in seconds.
-  """
-  try:
-    descriptor = os.open(path, os.O_RDONLY)
-  except FileNotFoundError:
-    return None
-  try:
-    text = _read(path)
-    try:
-      _flock(descriptor, is_exclusive=False)
-      if text and not text.rstrip().endswith(WITHOUT_FLOCK):
-        return None
-    except BlockingIOError:
-      return _name(text)
-    except OSError:  # no flock here: its owner may have one all the same
-      pass
-    try:
-      is_stale = now() - os.fstat(descriptor).st_mtime > STALE
-    except OSError:  # a folder that may only be read tells no time
-      is_stale = False
-    return None if is_stale else _name(text)
-  finally:
-    os.close(descriptor)
 
 
 def owner(folder: Path) -> str | None:
@@ -235,7 +177,10 @@ def owner(folder: Path) -> str | None:
     finally:
       path.unlink()
 
-  return _live_owner(folder / LOCK, now)
+  try:
+    return locks.live_owner(folder / LOCK, now)
+  except OSError:  # it is there, and not for us to read
+    return 'another process'
 
 
 @contextlib.contextmanager
@@ -252,7 +197,7 @@ def hold(folder: Path, purpose: str, wait: Callable[[], None] | None = None) -> 
       cannot be written.
     Stopped: instead of any other error, if another process has taken the folder over meanwhile.
   """
-  if not is_supported():
+  if not locks.is_supported():
     raise BadInput(UNSUPPORTED)
   new_folders: list[Path] = []
   ownership = None
@@ -261,7 +206,7 @@ def hold(folder: Path, purpose: str, wait: Callable[[], None] | None = None) -> 
       ownership = _enter(folder, new_folders)
       _await(ownership, purpose, wait)
     except OSError as error:
-      if error.errno in FULL:
+      if is_full(error):
         raise
       raise BadInput(
         f'{folder}: cannot be written ({error.strerror}); choose another --config.checkpoint_dir'

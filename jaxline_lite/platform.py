@@ -9,10 +9,11 @@ from typing import cast
 
 from ml_collections import ConfigDict
 
-from jaxline_lite import command_line, modes, ownership, terminal
+from jaxline_lite import command_line, locks, modes, terminal
 from jaxline_lite.errors import BadInput, CommandError
 from jaxline_lite.experiment import AbstractExperiment
-from jaxline_lite.files import FULL
+from jaxline_lite.files import is_full
+from jaxline_lite.ownership import UNSUPPORTED
 from jaxline_lite.rules import Rules
 from jaxline_lite.run_folder import flat
 
@@ -42,8 +43,8 @@ def main(experiment: str, checks: str) -> None:
       everything is checked.
     checks: a module without JAX that has the functions of `rules.Rules`.
   """
-  if not ownership.is_supported():
-    print(ownership.UNSUPPORTED, file=sys.stderr)  # `terminal` needs a system of this kind too
+  if not locks.is_supported():
+    print(UNSUPPORTED, file=sys.stderr)  # `terminal` needs a system of this kind too
     sys.exit(BadInput.status)
   terminal.open_missing_streams()
   argv = list(sys.argv)  # ml_collections finds its overrides nowhere else
@@ -69,7 +70,7 @@ def main(experiment: str, checks: str) -> None:
 def _from_outside(error: Exception) -> BadInput | None:
   """What an error says of the machine that the command runs on, if it is no bug."""
   text = str(error)
-  if (isinstance(error, OSError) and error.errno in FULL) or 'No space left on device' in text:
+  if is_full(error):
     where = getattr(error, 'filename', None) or 'the disk'
     return BadInput(
       f'{where} is full: nothing that was saved is lost; make room, and the same command goes on'

@@ -10,6 +10,7 @@ versions wrote everything into `state`.
 """
 
 import contextlib
+import functools
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
@@ -21,6 +22,7 @@ import numpy as np
 
 from jaxline_lite import files
 from jaxline_lite.errors import BadInput
+from jaxline_lite.terminal import quiet_libraries
 
 MANIFEST, STATE, REST = 'manifest.json', 'state', 'rest'
 PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint')
@@ -73,29 +75,34 @@ def write(
     lighten: takes of a state what evaluations need; by default all of it.
     whole: whether the rest is written too. A whole state takes the place of a light one.
   """
-  import orbax.checkpoint as ocp
-
   temporary = folder.with_name(f'.{folder.name}.writing')
   shutil.rmtree(temporary, ignore_errors=True)
   temporary.mkdir(parents=True)
   parts = _parts(jax.tree.map(np.asarray, state), lighten)
   if not whole:
     parts.pop(REST, None)
-  with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+  with files.complete_or_deleted(temporary, folder):
     for part, tree in parts.items():
-      checkpointer.save(temporary.resolve() / part, args=ocp.args.StandardSave(tree))
-  written = {
-    'whole': whole,
-    'arrays': _arrays(parts[STATE]),
-    'rest': _arrays(parts.get(REST)),
-    'files': _digests(temporary, _written_files(temporary)),
-    'versions': {name: version(name) for name in PACKAGES},
-  }
-  _write_manifest(temporary, about | written)
-  for path in sorted(temporary.rglob('*')):
-    files.sync(path)
+      files.write_or_copy(temporary / part, functools.partial(_write_arrays, tree=tree))
+    written = {
+      'whole': whole,
+      'arrays': _arrays(parts[STATE]),
+      'rest': _arrays(parts.get(REST)),
+      'files': _digests(temporary, _written_files(temporary)),
+      'versions': {name: version(name) for name in PACKAGES},
+    }
+    _write_manifest(temporary, about | written)
+    for path in sorted(temporary.rglob('*')):
+      files.sync(path)
   files.sync(temporary)
   _put_in_place(temporary, folder)
+
+
+def _write_arrays(folder: Path, tree: Any) -> None:
+  import orbax.checkpoint as ocp
+
+  with quiet_libraries(), ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+    checkpointer.save(folder.resolve(), args=ocp.args.StandardSave(tree))
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:

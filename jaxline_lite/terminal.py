@@ -10,7 +10,10 @@ import os
 import select
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any, TextIO
+
+from absl import logging
 
 PATIENCE = 1.0  # seconds that a reader may keep us waiting before text is dropped
 PIECE = 512  # bytes that a pipe takes at once if it is ready for any: POSIX's least PIPE_BUF
@@ -52,6 +55,22 @@ def write(text: str, stream: Any) -> None:
       _write_pieces(descriptor, text.encode(encoding))
   except (OSError, ValueError):
     _redirect_to_nothing(stream)
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+  """Keeps libraries from showing tracebacks of errors that they raise as well.
+
+  Orbax logs them, and tensorstore's threads find their event loop closed after an error.
+  """
+  verbosity, hook = logging.get_verbosity(), sys.unraisablehook
+  logging.set_verbosity(logging.FATAL)
+  sys.unraisablehook = lambda _: None
+  try:
+    yield
+  finally:
+    logging.set_verbosity(verbosity)
+    sys.unraisablehook = hook
 
 
 def end_streams() -> None:

@@ -2,7 +2,7 @@
    CALL:ERRNO:PATTERN separated by semicolons, such as "flock:37:*.lock;write:28:*.jsonl".
 
    CALL is one of
-     flock    a lock of a whole file
+     flock    a lock of a file, of any kind
      syncdir  fsync of a folder
      write    a write to a file, in any of its forms
      change   whatever changes a folder's entries or opens a file for writing
@@ -72,6 +72,22 @@ static int fails_on(const char *call, int descriptor) {
 int flock(int descriptor, int operation) {
   return fails_on("flock", descriptor) ? -1 : REAL(flock)(descriptor, operation);
 }
+
+/* Locks of ranges, which file systems without flock lack too; other commands go through. */
+#define FCNTL(name)                                                             \
+  int name(int descriptor, int command, ...) {                                  \
+    va_list rest;                                                               \
+    va_start(rest, command);                                                    \
+    void *argument = va_arg(rest, void *);                                      \
+    va_end(rest);                                                               \
+    int locks = command == F_SETLK || command == F_SETLKW ||                    \
+                command == F_OFD_SETLK || command == F_OFD_SETLKW;              \
+    if (locks && fails_on("flock", descriptor)) return -1;                      \
+    return REAL(name)(descriptor, command, argument);                           \
+  }
+
+FCNTL(fcntl)
+FCNTL(fcntl64)
 
 int fsync(int descriptor) {
   struct stat about;

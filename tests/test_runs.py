@@ -187,11 +187,10 @@ def test_several_models_are_one_table_one_picture_and_one_csv(run, by_command, t
   table = shown[shown.index('eval of A, B, written to') :].splitlines()
   assert [row.split()[0] for row in table[3:]] == ['A', 'bayes', 'B']
   assert table[5].endswith('0.000 ± 0.000')
-  assert {path.name for path in (tmp_path / 'eval').iterdir()} >= {
-    'comparison.png',
-    'comparison.csv',
-  }
-  frame = pd.read_csv(tmp_path / 'eval' / 'comparison.csv')
+  (folder,) = (tmp_path / 'eval').iterdir()
+  assert folder.name.startswith('A@40_B@40_')
+  assert {path.name for path in folder.iterdir()} == {'comparison.png', 'comparison.csv'}
+  frame = pd.read_csv(folder / 'comparison.csv')
   assert set(frame.title) == {'A', 'B'}
   assert set(frame.predictor) >= {'model', 'bayes', 'naive'}
 

@@ -1,5 +1,6 @@
 """Evaluation beside training, from checkpoint to checkpoint, and several runs side by side."""
 
+import json
 import shutil
 import signal
 import threading
@@ -9,10 +10,11 @@ from typing import ClassVar
 
 import pytest
 
-from jaxline_lite import modes
-from jaxline_lite.errors import BadInput, Stopped
+from jaxline_lite import checkpoint, following, modes
+from jaxline_lite.errors import BadInput, Diverged, Stopped
 from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
+from jaxline_lite.ownership import hold, owner
 from tests.jaxline_lite.dummy import RULES, Dummy, configured, left_by, train
 
 FOLLOWED = {
@@ -96,6 +98,101 @@ def test_a_run_that_does_not_begin_is_not_waited_for_forever(tmp_path, monkeypat
   monkeypatch.setattr(modes, 'PATIENCE', 0.2)
   with pytest.raises(BadInput, match='no run is there'):
     follow(tmp_path / 'run')
+
+
+def test_a_run_that_diverged_ends_its_follower(tmp_path):
+  """When what it has saved is evaluated; and when it goes on to its end, the follower does too."""
+  diverging = FOLLOWED | {'model__bad_loss_at': 35, 'model__schedule': 'cosine'}
+  with pytest.raises(Diverged) as caught:
+    train(configured(tmp_path, **diverging))
+  told = f'diverged at step 35: loss nan; the last good checkpoint is {tmp_path}/checkpoints/30'
+  assert str(caught.value) == told
+  assert json.loads((tmp_path / 'diverged.json').read_text()) == {
+    'step': 35,
+    'loss': 'nan',
+    'last_checkpoint': '30',
+    'message': told,
+  }
+  with pytest.raises(
+    Diverged, match=f'^{tmp_path}: {told}; its kept checkpoints are eval'
+  ) as ended:
+    follow(tmp_path)
+  assert ended.value.status == 3
+  assert steps(tmp_path) == [10, 20, 30]
+
+
+def test_the_record_of_a_divergence_goes_when_the_run_goes_on(tmp_path):
+  """As it does when the disk, or a device, was to blame."""
+  with pytest.raises(Diverged):
+    train(configured(tmp_path, **FOLLOWED, model__bad_state_at=35), most_steps=1)
+  record = json.loads((tmp_path / 'diverged.json').read_text())
+  assert (record['step'], type(record['loss'])) == (35, float)
+  assert 'but the state is not finite' in record['message']
+  config = json.loads((tmp_path / 'config.json').read_text())
+  config['model']['bad_state_at'] = 0
+  (tmp_path / 'config.json').write_text(json.dumps(config))
+  seen = []
+  train(
+    configured(tmp_path, **FOLLOWED),
+    on_step=lambda step: seen.append((tmp_path / 'diverged.json').exists()),
+  )
+  assert not any(seen)
+  assert len(follow(tmp_path)) == 6
+
+
+def test_a_run_whose_trainer_is_gone_ends_its_follower(tmp_path, monkeypatch):
+  """With a status that says that the same command goes on; it does, when the training does."""
+  monkeypatch.setattr(following, 'PATIENCE', 0.3)
+
+  def stop(step):
+    if step == 33:
+      raise KeyboardInterrupt
+
+  with pytest.raises(KeyboardInterrupt):
+    train(configured(tmp_path, **FOLLOWED), on_step=stop)
+  with pytest.raises(
+    Stopped, match=r'nobody has trained it for 0.3 seconds, .* is 30, of 60 steps'
+  ):
+    follow(tmp_path)
+  assert steps(tmp_path) == [10, 20, 30]
+  trainer = threading.Thread(
+    target=lambda: train(
+      configured(tmp_path, **FOLLOWED), on_step=lambda step: time.sleep(0.05), most_steps=1
+    )
+  )
+  trainer.start()
+  while owner(tmp_path) is None:
+    time.sleep(0.01)
+  follow(tmp_path)  # for longer than its patience, since the run has a trainer
+  trainer.join()
+  assert steps(tmp_path) == [10, 20, 30, 40, 50, 60]
+
+
+def test_a_follower_that_waits_reads_no_arrays(tmp_path, monkeypatch):
+  """Of a checkpoint that it has seen it reads nothing again."""
+  monkeypatch.setattr(following, 'PATIENCE', 0.5)
+  monkeypatch.setattr(following, 'PAUSE', 0.01)
+
+  def stop(step):
+    if step == 33:
+      raise KeyboardInterrupt
+
+  with pytest.raises(KeyboardInterrupt):
+    train(configured(tmp_path, **FOLLOWED), on_step=stop)
+  with pytest.raises(Stopped):
+    follow(tmp_path)  # evaluates what there is
+  digests, manifests = [], []
+  digest, read_manifest = checkpoint._digests, checkpoint.read_manifest
+  monkeypatch.setattr(
+    checkpoint, '_digests', lambda *given: digests.append(given) or digest(*given)
+  )
+  monkeypatch.setattr(
+    checkpoint, 'read_manifest', lambda folder: manifests.append(folder) or read_manifest(folder)
+  )
+  with pytest.raises(Stopped):
+    follow(tmp_path)
+  assert digests == []
+  assert [folder.name for folder in manifests] == ['30']
 
 
 def test_one_checkpoint_cannot_be_followed(tmp_path):
@@ -208,3 +305,66 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_written(two, name
     compare(two, *names, **fields)
   assert not (two / 'compare').exists()
   assert (two / 'a' / 'eval' / 'metrics.jsonl').read_bytes() == before
+
+
+class Drawing(Dummy):
+  """Leaves a file of its own in a comparison's folder."""
+
+  def compare(self, mode, folder, evaluations, configs):
+    (folder / 'comparison.txt').write_text(' '.join(evaluations))
+    return super().compare(mode, folder, evaluations, configs)
+
+
+def drawn(tmp_path, *names, **fields):
+  """The comparisons that are there after another one."""
+  paths = ','.join(str(tmp_path / name) for name in names)
+  output = tmp_path / 'compare'
+  config = configured(tmp_path, restore_path=paths, eval__output_dir=str(output), **fields)
+  modes.evaluate(Drawing, modes.evaluated_configs(config, RULES), RULES, ('eval',))
+  return sorted(path.parent.name for path in (output / 'eval').glob('*/comparison.txt'))
+
+
+def test_comparisons_replace_themselves_and_no_other(two):
+  """They differ by runs, steps, titles and settings."""
+  shutil.copytree(two / 'a', two / 'c' / 'a')
+  first = drawn(two, 'a', 'b')
+  assert len(first) == 1
+  assert first[0].startswith('a@60_b@40_')
+  assert drawn(two, 'a', 'b') == first
+  for count, (names, fields) in enumerate(
+    [
+      (('b', 'a'), {}),
+      (('c/a', 'b'), {}),
+      (('a/checkpoints/40', 'b'), {}),
+      (('a', 'b'), {'eval__titles': 'one,two'}),
+      (('a', 'b'), {'eval__seed': 5}),
+      (('a', 'b'), {'eval__titles': f'{"long" * 50},two / of them: ÄÖ'}),
+    ],
+    start=2,
+  ):
+    comparisons = drawn(two, *names, **fields)
+    assert len(comparisons) == count
+    assert set(first) <= set(comparisons)
+  assert any('seed=5' in name for name in comparisons)
+  assert max(map(len, comparisons)) <= 70
+
+
+def test_two_comparisons_at_a_time_do_not_mix(two):
+  """The second waits until the first is written."""
+  name = drawn(two, 'a', 'b')[0]
+  folder, waiting = two / 'compare' / 'eval' / name, []
+
+  def second():
+    drawn(two, 'a', 'b')
+    waiting.append('over')
+
+  with hold(folder, 'written'):
+    (folder / 'comparison.txt').write_text('by the first')
+    thread = threading.Thread(target=second)
+    thread.start()
+    time.sleep(0.5)
+    assert waiting == []
+    assert (folder / 'comparison.txt').read_text() == 'by the first'
+  thread.join(60)
+  assert waiting == ['over']
+  assert (folder / 'comparison.txt').read_text() == 'a b'

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxline_lite import ownership
+from jaxline_lite import locks
 from jaxline_lite.errors import BadInput, Stopped
 from jaxline_lite.ownership import hold, owner
 from tests.faults import failing, needs_faults
@@ -34,12 +34,12 @@ def refuse_flock(monkeypatch, number=errno.ENOLCK):
   def refuse(descriptor, is_exclusive):
     raise OSError(number, os.strerror(number))
 
-  monkeypatch.setattr(ownership, '_flock', refuse)
+  monkeypatch.setattr(locks, 'flock', refuse)
 
 
 def shorten(monkeypatch, touch=0.05, stale=0.5):
-  monkeypatch.setattr(ownership, 'TOUCH', touch)
-  monkeypatch.setattr(ownership, 'STALE', stale)
+  monkeypatch.setattr(locks, 'TOUCH', touch)
+  monkeypatch.setattr(locks, 'STALE', stale)
 
 
 def test_a_folder_has_one_owner(tmp_path, with_and_without_flock):
@@ -250,10 +250,10 @@ def test_the_permissions_of_a_lock_follow_the_umask(tmp_path):
 DRIVER = """
 import os, signal, sys
 from pathlib import Path
-from jaxline_lite import checkpoint, ownership
+from jaxline_lite import checkpoint, locks
 from jaxline_lite.errors import CommandError
 from tests.jaxline_lite.dummy import configured, train
-ownership.TOUCH, ownership.STALE = 0.1, 1.5
+locks.TOUCH, locks.STALE = 0.1, 1.5
 folder, phase = Path(sys.argv[1]), sys.argv[2]
 
 def stop():
@@ -295,7 +295,7 @@ def test_a_process_that_slept_while_its_run_was_taken_over_writes_nothing_more(t
   """Two real processes on a file system without flock; the run is to the bit that of one."""
   train(configured(tmp_path / 'alone', log_train_data_interval=1))
   run = tmp_path / 'run'
-  environment = failing(('flock', errno.ENOLCK, '*'))
+  environment = failing(('flock', errno.ENOLCK, f'{tmp_path}*'))
   start = [sys.executable, '-c', DRIVER, str(run)]
   sleeper = subprocess.Popen(
     [*start, phase], env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
