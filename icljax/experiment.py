@@ -182,10 +182,7 @@ class Experiment(AbstractExperiment):
     return Outline(tuple(report.metrics), size)
 
   def _two_examples(self, measure: Callable, task: Task, tree: Any) -> Arrays:
-    """Zeros in place of the measurements of two episodes, `[2, ...]`.
-
-    The program is traced for the batches of evaluations, which then need not trace it again.
-    """
+    """Zeros in place of the measurements of two episodes, `[2, ...]`."""
     arguments = (task, np.uint32(self.config.eval.seed))
     shapes = self._devices.example_shapes(measure, arguments, tree, self.config.eval.batch_size)
     return {name: np.zeros((2, *shape.shape), shape.dtype) for name, shape in shapes.items()}
