@@ -172,6 +172,10 @@ class Checks(Protocol):
     """The eval modes that a run of this config can have, by name."""
     ...
 
+  def why_no_mode(self, config: ConfigDict, mode: str) -> str:
+    """As `jaxline_lite.rules.Rules.why_no_mode`."""
+    ...
+
 
 class Subject(Protocol):
   """What shared code asks of a subject: from a config to what trains, is trained and is measured.

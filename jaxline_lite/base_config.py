@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from jaxline_lite.errors import BadInput
 
 SIZES = ('quick', 'paper')
+MOST_KEPT = 10_000  # checkpoints of a run: more than a folder is made for
 MOST_STEPS = 2**31 - 1  # a step's number is a signed number of 32 bits
 # Fields that the loop's configs have not had from the start, with what was done without them.
 ABSENT_FIELDS = {
@@ -113,6 +114,8 @@ def keep_rule(value: str) -> tuple[str, int]:
       f"keep_checkpoints is {value!r}; allowed are 'log:COUNT' and 'every:STEPS', such as "
       "'log:20', and 'none'"
     )
+  if match[1] == 'log' and int(match[2]) > MOST_KEPT:
+    raise BadInput(f'keep_checkpoints is {value!r}; allowed are counts up to {MOST_KEPT}')
   return match[1], int(match[2])
 
 

@@ -92,6 +92,7 @@ WRONG = {
   'fewer steps than the warm-up': (
     [GLM, '--config.training_steps=100'], ['optimizer.warmup_steps is 200', '--config.training_steps=100 --config.optimizer.warmup_steps=10']
   ),
+  'more checkpoints than can be kept': ([GLM, '--config.keep_checkpoints=log:99999999999'], ["keep_checkpoints is 'log:99999999999'", 'up to 10000']),
   'more steps than numbers': ([GLM, '--config.training_steps=3000000000'], ['training_steps is 3000000000', '2147483647']),
   'a large whole number': ([GLM, '--config.task.curriculum.interval=9999999999'], ['task.curriculum.interval is 9999999999', '2147483647']),
   'a small whole number': ([GLM, '--config.task.curriculum.points_increment=-9999999999'], ['task.curriculum.points_increment is -9999999999']),
