@@ -127,15 +127,19 @@ def warm_start_of(config: ConfigDict, source: ConfigDict) -> WarmStart:
   return subject_of(config).warm_start(config, source)
 
 
+def is_user_defined(config: ConfigDict, *groups: str) -> bool:
+  """Whether a field of some groups of a config names user-defined things."""
+  fields = [value for group in groups for value in config[group].values()]
+  return any(plugins.is_user_defined(value) for value in fields if isinstance(value, str))
+
+
 def sharing_token(config: ConfigDict) -> object:
   """What distinguishes programs that look alike: None where all of them can be shared.
 
   What user-defined code reads may have changed since a program was compiled, as in a notebook; so
   each experiment that has some has programs of its own.
   """
-  fields = [value for group in ('task', 'model', 'eval') for value in config[group].values()]
-  named = [value for value in fields if isinstance(value, str)]
-  return object() if any(map(plugins.is_user_defined, named)) else None
+  return object() if is_user_defined(config, 'task', 'model', 'eval') else None
 
 
 def train_step(

@@ -110,7 +110,7 @@ class Experiment(AbstractExperiment):
         '--config.checkpoint_dir'
       )
     self._devices.check_divides(self.config.training.batch_size, 'training.batch_size')
-    if self._token is not None:  # the targets of a user-defined task, or of user-defined families
+    if build.is_user_defined(self.config, 'task'):  # else targets are right by construction
       task = self._subject.task(self.config).at(jnp.int32(0))
       draw = jax.jit(lambda task, indices: draw_episodes(task, Indices(jnp.uint32(0), indices)))
       targets = np.asarray(draw(task, jnp.arange(CHECKED)).y).ravel()
