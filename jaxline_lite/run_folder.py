@@ -21,6 +21,7 @@ RESUMABLE = frozenset({
   'best_model_eval_metric_higher_is_better', 'eval', 'compilation_cache', 'checkpoint_dir',
   'restore_path',
 })  # fmt: skip
+NAMED = 12  # fields of another run that a line names: more of them help nobody
 
 
 def plain(config: ConfigDict) -> dict[str, Any]:
@@ -191,8 +192,10 @@ def changed_fields(recorded: Mapping[str, Any], config: ConfigDict, rules: Rules
 
 
 def _changes(names: list[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-  """The values of some fields before and now, as text."""
-  return ', '.join(f'{name} ({before.get(name)!r} there, {now.get(name)!r} here)' for name in names)
+  """The values of some fields before and now, as text, of `NAMED` at most."""
+  changes = [f'{name} ({before.get(name)!r} there, {now.get(name)!r} here)' for name in names]
+  others = [f'{len(names) - NAMED} more'] if len(names) > NAMED else []
+  return ', '.join([*changes[:NAMED], *others])
 
 
 def refuse_another(folder: Path, config: ConfigDict, rules: Rules) -> None:
@@ -207,9 +210,10 @@ def refuse_another(folder: Path, config: ConfigDict, rules: Rules) -> None:
     return
   before, now = flat(plain(read_config(folder, rules))), fixed_fields(config, rules)
   fixed = _fixed(before, config, rules)
+  both_first = lambda name: (name not in fixed or name not in now, name)
   differing = [
     name
-    for name in sorted(fixed.keys() | now.keys())
+    for name in sorted(fixed.keys() | now.keys(), key=both_first)
     if fixed.get(name) not in (now.get(name), 'auto')
   ]
   if changes := _changes(differing, before, now):

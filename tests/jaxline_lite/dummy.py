@@ -74,8 +74,7 @@ def located_fields(config: ConfigDict) -> frozenset[str]:
 
 
 def check_evaluated(config: ConfigDict, run: ConfigDict) -> None:
-  if 'model' in config and set(config.eval) != set(run.eval):
-    raise ValueError('it is of another kind')
+  del config, run
 
 
 RULES = cast(

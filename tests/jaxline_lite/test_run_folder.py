@@ -144,3 +144,17 @@ def test_results_keep_their_names_when_evaluation_settings_change(tmp_path):
   assert (tmp_path / 'eval' / '60.npz').read_bytes() == arrays
   assert (tmp_path / 'eval' / '60_seed=7.npz').exists()
   assert read_config(tmp_path, RULES).eval.seed == 0
+
+
+def test_of_many_differing_fields_those_that_both_have_are_named(tmp_path):
+  """A run of something else altogether is told in a line that can be read."""
+  config = configured(tmp_path)
+  record_config(tmp_path, config, RULES)
+  for number in range(30):
+    config.model[f'absent_{number}'] = number
+  config.model.width, config.random_seed = 5, 7
+  with pytest.raises(
+    BadInput, match=r'differs in model\.width .*, random_seed \(0 there, 7 here'
+  ) as e:
+    refuse_another(tmp_path, config, RULES)
+  assert 'and 20 more; choose another folder' in str(e.value)
