@@ -2,6 +2,7 @@
 
 import importlib
 import pdb
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ usage: python run.py --config=FILE[:WORDS] [--jaxline_mode MODE] [--config.FIELD
   --jaxline_disable_pmap_jit   runs operation by operation
 
 exit status: 0 finished, 1 a bug, 2 bad input, 3 diverged, 75 stopped with everything saved,
-130 interrupted twice"""
+130 interrupted twice, or before it began"""
 
 LATER_MODES = ('sweep', 'report')
 
@@ -63,6 +64,9 @@ def main(experiment: str, checks: str) -> None:
       raise
     terminal.show(' '.join(str(outside).split()), error=True)
     sys.exit(outside.status)
+  except KeyboardInterrupt:  # before signals are caught, or after
+    terminal.show('interrupted; nothing that was saved is lost', error=True)
+    sys.exit(128 + signal.SIGINT)  # as shells count it
   finally:
     terminal.end_streams()
 

@@ -18,8 +18,7 @@ from icljax.experiment import Experiment
 from icljax.families import Dispersion
 from icljax.glm.task import GLM
 from icljax.likelihoods import Gaussian
-from icljax.paired import Indices, draw_episodes
-from icljax.subjects import subject_of
+from icljax.paired import draw_episodes
 from jaxline_lite import modes
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
@@ -123,22 +122,6 @@ def _keys(leaf) -> slice:
   """The part of `qkv` that belongs to the keys, whose bias has no gradient but rounding."""
   width = tiny().model.width
   return np.s_[width : 2 * width] if leaf.shape == (3 * width,) else np.s_[0:0]
-
-
-@pytest.fixture(scope='module')
-def metrics():
-  state = build.init_state(tiny())
-  values = {}
-  for on in (1, 4):
-    experiment(on).state = state
-    values[on] = experiment(on).evaluate('eval', lambda: None).metrics
-  return values
-
-
-def test_evaluations_agree_on_any_devices(metrics):
-  assert metrics[1].keys() == metrics[4].keys()
-  for name, value in metrics[1].items():
-    assert metrics[4][name] == pytest.approx(value, abs=1e-6), name
 
 
 SHAPES = {
@@ -246,30 +229,6 @@ def test_configs_share_no_settings():
   first.eval.scale = 0.8
   assert second.eval.scale is None
   assert tiny().eval.scale is None
-
-
-@pytest.mark.parametrize('on', [3, 4])
-def test_evaluations_are_padded_on_any_number_of_devices(metrics, on):
-  """Batches of 16 are shared by three devices: the numbers are those of one."""
-  experiment(on).state = build.init_state(tiny())
-  for name, value in experiment(on).evaluate('eval', lambda: None).metrics.items():
-    assert metrics[1][name] == pytest.approx(value, abs=1e-6), name
-
-
-def test_episodes_are_the_same_bits_on_any_number_of_devices():
-  task = subject_of(tiny()).task(tiny())
-  batches = {}
-  for on in (1, 2, 3, 4):
-
-    def draw(_, task, seed, numbers):
-      return draw_episodes(task, Indices(seed, numbers, 'devices'))
-
-    in_axes = (0, None, None, None)
-    shares = jax.pmap(draw, 'devices', in_axes=in_axes, devices=jax.devices()[:on])
-    episodes = shares(jnp.arange(on), task, jnp.uint32(0), jnp.arange(16))
-    rows = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:])[:16], episodes)
-    batches[on] = rows.x, rows.y
-  chex.assert_trees_all_equal(*batches.values())
 
 
 def test_programs_of_user_defined_things_are_not_shared(tmp_path):

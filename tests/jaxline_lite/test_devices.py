@@ -89,6 +89,18 @@ def test_measurements_come_in_the_order_of_the_examples(on):
   np.testing.assert_array_equal(rows['pair'], np.stack([indices, -indices], axis=-1))
 
 
+@pytest.mark.parametrize('on', [3, 4])
+def test_what_fills_up_the_last_shares_never_enters(on):
+  def measure(arguments, tree, indices, axis):
+    share = -(-len(indices) // on)
+    place = jax.lax.axis_index(axis) * share + jnp.arange(share)
+    return {'place': jnp.where(place < len(indices), place, jnp.nan)}
+
+  machines = measured(on)
+  rows = machines.pmap_examples(measure)(None, machines.replicate(INITIAL), 0, 7)
+  np.testing.assert_array_equal(rows['place'], np.arange(7))
+
+
 def test_every_device_has_a_copy():
   copies = measured(4).replicate(INITIAL)
   assert copies['w'].shape == (4, 3)

@@ -42,6 +42,17 @@ def command(tmp_path, monkeypatch, capsys):
   return run
 
 
+def test_an_interrupt_before_anything_has_begun_is_a_line(command, monkeypatch):
+  """As while libraries are imported, before the run's own listener."""
+
+  def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(modes, 'check', interrupt)
+  status, out, err = command()
+  assert (status, out, err) == (130, [], ['interrupted; nothing that was saved is lost'])
+
+
 def test_command_trains_and_evaluates(tmp_path, command):
   status, out, err = command(
     '--config.training_steps', '40', '--noconfig.final_eval', '--config.eval.seed=3', words=':fast'
