@@ -19,7 +19,10 @@ from tests.configs import tiny
 from tests.jaxline_lite import dummy
 
 ROOT = Path(__file__).parents[1]
-SHORT = {'training_steps': 2, 'optimizer__warmup_steps': 1, 'eval__episodes': 16}
+SHORT = {
+  'training_steps': 2, 'optimizer__warmup_steps': 1, 'eval__episodes': 16,
+  'log_train_data_interval': 1,
+}  # fmt: skip
 DRAW = """
 import sys
 from pathlib import Path

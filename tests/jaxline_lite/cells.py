@@ -61,14 +61,14 @@ pause: Pause
 
 
 class Pausing(Dummy):
-  """Comes to each moment between the steps 0 and 40 of a run that evaluates every 20."""
+  """Comes to each moment between the steps 0 and 20 of a run that evaluates every 20."""
 
   def __init__(self, config):
     super().__init__(config, on_step=self.pause_in_step, on_batch=self.pause_in_batch, most_steps=4)
     files.sync = self.sync
 
   def pause_in_step(self, step: int) -> None:
-    pause.at({0: 'compile', 32: 'step'}.get(step, ''))
+    pause.at({0: 'compile', 12: 'step'}.get(step, ''))
 
   def sync(self, path) -> None:
     if self.state['count'] == 20:
@@ -76,11 +76,11 @@ class Pausing(Dummy):
     _save_files(path)
 
   def pause_in_batch(self, batch: int) -> None:
-    if self.state['count'] == 40 and batch == 1:
+    if self.state['count'] == 20 and batch == 1:
       pause.at('evaluate')
 
   def draw_evaluation(self, mode, folder, step, *rest) -> None:
-    if (mode, step) == ('eval', 40):
+    if (mode, step) == ('eval', 20):
       pause.at('draw')
 
 

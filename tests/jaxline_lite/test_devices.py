@@ -91,14 +91,14 @@ def test_measurements_come_in_the_order_of_the_examples(on):
 
 @pytest.mark.parametrize('on', [3, 4])
 def test_what_fills_up_the_last_shares_never_enters(on):
-  def measure(arguments, tree, indices, axis):
+  def measure(scale, weights, indices, axis):
     share = -(-len(indices) // on)
     place = jax.lax.axis_index(axis) * share + jnp.arange(share)
-    return {'place': jnp.where(place < len(indices), place, jnp.nan)}
+    return {'place': jnp.where(place < len(indices), scale * place + weights[0], jnp.nan)}
 
   machines = measured(on)
-  rows = machines.pmap_examples(measure)(None, machines.replicate(INITIAL), 0, 7)
-  np.testing.assert_array_equal(rows['place'], np.arange(7))
+  rows = machines.pmap_examples(measure)(10, machines.replicate(np.int32([7])), 0, 5)
+  np.testing.assert_array_equal(rows['place'], 10 * np.arange(5) + 7)
 
 
 def test_every_device_has_a_copy():

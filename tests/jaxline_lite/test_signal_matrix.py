@@ -24,7 +24,7 @@ from tests.jaxline_lite.outputs import KINDS, Output
 ROOT = Path(__file__).parents[2]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 600.0  # seconds after which something has gone wrong: a busy machine is slow
-STOPPED_AT = {'compile': 1, 'save': 20, 'evaluate': 40, 'draw': 40}
+STOPPED_AT = {'compile': 1, 'save': 20, 'evaluate': 20, 'draw': 20}
 
 
 def receive(wire: socket.socket) -> bytes:
@@ -72,6 +72,7 @@ class Cell:
       'arguments': [
         f'--config={dummy.__file__}', f'--config.checkpoint_dir={folder}',
         '--jaxline_mode=train_eval', '--config.log_train_data_interval=1',
+        '--config.training_steps=40',
         "--config.eval_modes=('eval','eval_twice')",
       ],
       'phase': phase,
