@@ -194,8 +194,8 @@ def changed_fields(recorded: Mapping[str, Any], config: ConfigDict, rules: Rules
 def _changes(names: list[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
   """The values of some fields before and now, as text, of `NAMED` at most."""
   changes = [f'{name} ({before.get(name)!r} there, {now.get(name)!r} here)' for name in names]
-  others = [f'{len(names) - NAMED} more'] if len(names) > NAMED else []
-  return ', '.join([*changes[:NAMED], *others])
+  others = f' and {len(names) - NAMED} more' if len(names) > NAMED else ''
+  return ', '.join(changes[:NAMED]) + others
 
 
 def refuse_another(folder: Path, config: ConfigDict, rules: Rules) -> None:
