@@ -46,7 +46,7 @@ def whole(tmp_path_factory):
     ('/log.txt', errno.ENOSPC),
     ('/checkpoints/.40.writing/*', errno.ENOSPC),
     ('/checkpoints/.40.writing/*/d/*', errno.ENOSPC),  # what is written for orbax by tensorstore
-    ('/checkpoints/.40.writing/manifest.json', errno.EDQUOT),
+    ('/checkpoints/.40.writing/.manifest.json.writing', errno.EDQUOT),
     ('/eval/*', errno.ENOSPC),
     ('/.lock.*', errno.ENOSPC),
     ('/.config.json.writing', errno.ENOSPC),

@@ -8,13 +8,15 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
-from jaxline_lite import checkpoint, following, modes
+from jaxline_lite import checkpoint, following, modes, stored_state
 from jaxline_lite.errors import BadInput, Diverged, Stopped
 from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
 from jaxline_lite.ownership import hold, owner
+from tests.jaxline_lite import dummy
 from tests.jaxline_lite.dummy import RULES, Dummy, configured, left_by, train
 
 FOLLOWED = {
@@ -109,7 +111,7 @@ def test_a_run_that_diverged_ends_its_follower(tmp_path):
   assert str(caught.value) == told
   assert json.loads((tmp_path / 'diverged.json').read_text()) == {
     'step': 35,
-    'loss': 'nan',
+    'loss': None,  # NaN, which JSON has not
     'last_checkpoint': '30',
     'message': told,
   }
@@ -118,26 +120,30 @@ def test_a_run_that_diverged_ends_its_follower(tmp_path):
   ) as ended:
     follow(tmp_path)
   assert ended.value.status == 3
-  assert steps(tmp_path) == [10, 20, 30]
+  assert steps(tmp_path) == [0, 10, 20, 30]
 
 
-def test_the_record_of_a_divergence_goes_when_the_run_goes_on(tmp_path):
+def test_the_record_of_a_divergence_goes_when_the_run_goes_on(tmp_path, monkeypatch):
   """As it does when the disk, or a device, was to blame."""
-  with pytest.raises(Diverged):
-    train(configured(tmp_path, **FOLLOWED, model__bad_state_at=35), most_steps=1)
+
+  def broken(config, state, step):
+    after, loss = update(config, state, step)
+    return ({**after, 'w': after['w'] * np.inf} if step == 34 else after), loss
+
+  update = dummy.update
+  with monkeypatch.context() as patch, pytest.raises(Diverged):
+    patch.setattr(dummy, 'update', broken)
+    train(configured(tmp_path, **FOLLOWED), most_steps=1)
   record = json.loads((tmp_path / 'diverged.json').read_text())
   assert (record['step'], type(record['loss'])) == (35, float)
   assert 'but the state is not finite' in record['message']
-  config = json.loads((tmp_path / 'config.json').read_text())
-  config['model']['bad_state_at'] = 0
-  (tmp_path / 'config.json').write_text(json.dumps(config))
   seen = []
   train(
     configured(tmp_path, **FOLLOWED),
     on_step=lambda step: seen.append((tmp_path / 'diverged.json').exists()),
   )
   assert not any(seen)
-  assert len(follow(tmp_path)) == 6
+  assert len(follow(tmp_path)) == 7
 
 
 def test_a_run_whose_trainer_is_gone_ends_its_follower(tmp_path, monkeypatch):
@@ -154,7 +160,7 @@ def test_a_run_whose_trainer_is_gone_ends_its_follower(tmp_path, monkeypatch):
     Stopped, match=r'nobody has trained it for 0.3 seconds, .* is 30, of 60 steps'
   ):
     follow(tmp_path)
-  assert steps(tmp_path) == [10, 20, 30]
+  assert steps(tmp_path) == [0, 10, 20, 30]
   trainer = threading.Thread(
     target=lambda: train(
       configured(tmp_path, **FOLLOWED), on_step=lambda step: time.sleep(0.05), most_steps=1
@@ -165,7 +171,7 @@ def test_a_run_whose_trainer_is_gone_ends_its_follower(tmp_path, monkeypatch):
     time.sleep(0.01)
   follow(tmp_path)  # for longer than its patience, since the run has a trainer
   trainer.join()
-  assert steps(tmp_path) == [10, 20, 30, 40, 50, 60]
+  assert steps(tmp_path) == [0, 10, 20, 30, 40, 50, 60]
 
 
 def test_a_follower_that_waits_reads_no_arrays(tmp_path, monkeypatch):
@@ -182,9 +188,9 @@ def test_a_follower_that_waits_reads_no_arrays(tmp_path, monkeypatch):
   with pytest.raises(Stopped):
     follow(tmp_path)  # evaluates what there is
   digests, manifests = [], []
-  digest, read_manifest = checkpoint._digests, checkpoint.read_manifest
+  digest, read_manifest = stored_state._digests, checkpoint.read_manifest
   monkeypatch.setattr(
-    checkpoint, '_digests', lambda *given: digests.append(given) or digest(*given)
+    stored_state, '_digests', lambda *given: digests.append(given) or digest(*given)
   )
   monkeypatch.setattr(
     checkpoint, 'read_manifest', lambda folder: manifests.append(folder) or read_manifest(folder)

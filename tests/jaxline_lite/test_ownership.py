@@ -250,7 +250,7 @@ def test_the_permissions_of_a_lock_follow_the_umask(tmp_path):
 DRIVER = """
 import os, signal, sys
 from pathlib import Path
-from jaxline_lite import checkpoint, locks
+from jaxline_lite import files, locks
 from jaxline_lite.errors import CommandError
 from tests.jaxline_lite.dummy import configured, train
 locks.TOUCH, locks.STALE = 0.1, 1.5
@@ -267,12 +267,12 @@ def on_batch(batch):
   if phase == 'evaluation' and batch == 1:
     stop()
 
-sync = checkpoint.sync
+sync = files.sync
 def stopping_sync(path):
   if phase == 'save' and path.name == 'manifest.json' and path.parent.name == '.40.writing':
     stop()
   sync(path)
-checkpoint.sync = stopping_sync
+files.sync = stopping_sync
 
 try:
   config = configured(folder, log_train_data_interval=1)
