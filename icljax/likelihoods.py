@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 from jax import Array
+from jax.core import Tracer
 from jax.scipy.special import gammaln, logsumexp
 from jax.typing import ArrayLike
 
@@ -37,7 +38,7 @@ def as_targets(y: Any) -> Array:
   Raises:
     ValueError: for booleans, texts, and numbers that 32 bits cannot hold.
   """
-  if isinstance(y, jax.core.Tracer) or (isinstance(y, Array) and y.dtype == jnp.float32):
+  if isinstance(y, Tracer) or (isinstance(y, Array) and y.dtype == jnp.float32):
     return jnp.asarray(y, jnp.float32)
   return jnp.asarray(as_float32('y', y))
 
