@@ -6,14 +6,13 @@ status. What cannot be shown is in the run's `log.txt`.
 """
 
 import contextlib
+import logging
 import os
 import select
 import sys
 import time
 from collections.abc import Iterator
 from typing import Any, TextIO
-
-from absl import logging
 
 PATIENCE = 1.0  # seconds that a reader may keep us waiting before text is dropped
 PIECE = 512  # bytes that a pipe takes at once if it is ready for any: POSIX's least PIPE_BUF
@@ -63,13 +62,14 @@ def quiet_libraries() -> Iterator[None]:
 
   Orbax logs them, and tensorstore's threads find their event loop closed after an error.
   """
-  verbosity, hook = logging.get_verbosity(), sys.unraisablehook
-  logging.set_verbosity(logging.FATAL)
+  logger = logging.getLogger('absl')
+  level, hook = logger.level, sys.unraisablehook
+  logger.setLevel(logging.CRITICAL)
   sys.unraisablehook = lambda _: None
   try:
     yield
   finally:
-    logging.set_verbosity(verbosity)
+    logger.setLevel(level)
     sys.unraisablehook = hook
 
 
