@@ -62,7 +62,7 @@ def evaluating(folder: Path) -> bool:
     int(path.name) for path in (folder / 'checkpoints').glob('[0-9]*') if path.name.isdecimal()
   }
   done = {record['step'] for record in read_lines(folder / 'eval' / 'metrics.jsonl')}
-  return any(step % EVAL_INTERVAL == 0 for step in saved - done)
+  return any(step % EVAL_INTERVAL == 0 for step in saved - done - {0})
 
 
 def moment(kind: str, folder: Path) -> Callable[[], bool]:

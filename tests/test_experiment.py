@@ -19,6 +19,7 @@ from icljax.families import Dispersion
 from icljax.glm.task import GLM
 from icljax.likelihoods import Gaussian
 from icljax.paired import draw_episodes
+from icljax.predict import load
 from jaxline_lite import modes
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
@@ -238,3 +239,36 @@ def test_programs_of_user_defined_things_are_not_shared(tmp_path):
     config = tiny(tmp_path, **others)
     steps = {build.train_step(config, build.sharing_token(config)) for _ in range(2)}
     assert len(steps) == (1 if name == 'plain' else 2)
+
+
+def test_evaluations_are_known_before_they_are_made(metrics):
+  """The names of their numbers, and the bytes of their arrays."""
+  machine = experiment(1)
+  outline = machine.outline('eval')
+  evaluation = machine.evaluate('eval', lambda: None)
+  assert set(outline.metrics) == set(metrics[1]) == set(evaluation.metrics)
+  assert outline.size == sum(array.nbytes for array in evaluation.arrays.values())
+
+
+def test_a_best_metric_that_no_evaluation_has_is_refused(tmp_path):
+  config = tiny(tmp_path, best_model_eval_metric='eval/natz')
+  with pytest.raises(BadInput, match=r"eval has no 'natz' .did you mean 'nats'\?.; it has nats, "):
+    modes.train(lambda _: experiment(1), config, checks)
+  assert not (tmp_path / 'config.json').exists()
+
+
+def test_kept_checkpoints_have_parameters_alone(tmp_path):
+  """And give the same evaluations and predictions as the whole ones that they were."""
+  config = tiny(tmp_path, keep_checkpoints='every:10', final_eval=False)
+  train(config)
+  sizes, params = {}, {}
+  for step in (0, 10, 40):
+    path = tmp_path / 'checkpoints' / str(step)
+    sizes[step] = sum(file.stat().st_size for file in path.rglob('*') if file.is_file())
+    params[step] = load(tmp_path, step).params
+  assert sizes[0] < 0.6 * sizes[40]
+  assert sizes[10] < 0.6 * sizes[40]
+  chex.assert_trees_all_equal(params[0], build.init_state(config).params)
+  machine = Experiment(config, jax.devices()[:1])
+  machine.step(0, 10)
+  chex.assert_trees_all_equal(params[10], machine.state.params)
