@@ -129,22 +129,45 @@ def best_steps(run: Path, config: ConfigDict, rules: Rules, steps: Collection[in
   return best
 
 
-def check_best_metric(experiment: AbstractExperiment, config: ConfigDict, run: Path) -> None:
-  """Checks that evaluations have the metric that `best` means, unless the run's config says that
-  they were asked already.
+def check_best_mode(config: ConfigDict, run: Path, rules: Rules) -> None:
+  """Checks that the metric that `best` means is of a mode that the run evaluates.
+
+  A run that began with it, as one of an earlier version, goes on.
+
+  Raises:
+    BadInput: naming the nearest mode.
+  """
+  best = config.best_model_eval_metric
+  mode, _, name = best.partition('/')
+  if not best or (name and mode in config.eval_modes):
+    return
+  if not _has_recorded(run, config, rules, 'best_model_eval_metric', 'eval_modes'):
+    raise BadInput(
+      f"best_model_eval_metric is {best!r}; allowed are '' for none, and MODE/METRIC with a MODE "
+      f'of eval_modes{nearest(mode, config.eval_modes)}: {", ".join(config.eval_modes)}'
+    )
+
+
+def check_best_metric(config: ConfigDict, run: Path, experiment: AbstractExperiment) -> None:
+  """Checks that evaluations have the metric that `best` means, with the same exception.
 
   Raises:
     BadInput: naming the nearest metric.
   """
   mode, _, name = config.best_model_eval_metric.partition('/')
-  if (run / 'config.json').exists():
-    before = read_config(run, experiment.rules)
-    fields = ('best_model_eval_metric', 'eval')
-    if all(plain(before)[field] == plain(config)[field] for field in fields):
-      return
-  outline = experiment.outline(mode) if name else None
+  if not name or _has_recorded(run, config, experiment.rules, 'best_model_eval_metric', 'eval'):
+    return
+  outline = experiment.outline(mode) if mode in config.eval_modes else None
   if outline is not None and name not in outline.metrics:
     raise BadInput(
       f'best_model_eval_metric is {config.best_model_eval_metric!r}: {mode} has no {name!r}'
       f'{nearest(name, outline.metrics)}; it has {", ".join(outline.metrics)}'
     )
+
+
+def _has_recorded(run: Path, config: ConfigDict, rules: Rules, *fields: str) -> bool:
+  """Whether there is a run in the folder, whose fields are those of a config."""
+  if not (run / 'config.json').exists():
+    return False
+  before, now = plain(read_config(run, rules)), plain(config)
+  return all(before[field] == now[field] for field in fields)

@@ -71,17 +71,19 @@ def train(
     config = config.copy_and_resolve_references()
     inherit_auto_fields(folder, config, rules)
     refuse_another(folder, config, rules)
+    from jaxline_lite.eval_records import check_best_metric, check_best_mode
+
+    check_best_mode(config, folder, rules)
     from jaxline_lite import train as loop
     from jaxline_lite.checkpoint import Checkpoints
     from jaxline_lite.devices import programs_on_disk
-    from jaxline_lite.eval_records import check_best_metric
 
     with programs_on_disk(config.compilation_cache):
       experiment = make(config)
       experiment.check_training()
       if not Checkpoints(folder / 'checkpoints', terminal.show).begun():
         experiment.begin()  # all four may refuse the config too, and the folder stays nobody's
-      check_best_metric(experiment, config, folder)
+      check_best_metric(config, folder, experiment)
       config = experiment.with_machine_defaults(config)
       record_config(folder, config, rules)
       loop.train(experiment, config, ownership, stop, evaluates_along)
@@ -275,13 +277,6 @@ def check(config: ConfigDict, mode: str, rules: Rules) -> None:
       raise BadInput(
         f'{field}: there is no {name!r}{hint}; allowed are {", ".join(dict.fromkeys(allowed))}'
       )
-  best = config.best_model_eval_metric
-  of, _, metric = best.partition('/')
-  if best and mode.startswith('train') and not (metric and of in config.eval_modes):
-    raise BadInput(
-      f"best_model_eval_metric is {best!r}; allowed are '' for none, and MODE/METRIC with a MODE "
-      f'of eval_modes{nearest(of, config.eval_modes)}: {", ".join(config.eval_modes)}'
-    )
 
 
 def make(experiment: str, config: ConfigDict) -> AbstractExperiment:

@@ -43,7 +43,10 @@ def test_own_family(tmp_path):
   )
   assert (likelihood.log_prob(jnp.array([9.0, 0.5])) == -np.inf).all()
   record = trained(
-    tmp_path, task__families='examples.own_family:binomial', eval_modes=('eval_binomial',)
+    tmp_path,
+    task__families='examples.own_family:binomial',
+    eval_modes=('eval_binomial',),
+    best_model_eval_metric='eval_binomial/nats',
   )
   assert record['nats_bayes'] < record['nats_naive']
   assert record['poor_samples'] == 0

@@ -12,6 +12,7 @@ from jaxline_lite import files, modes, stored_state
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
 from jaxline_lite.eval_records import best_steps
+from jaxline_lite.run_folder import record_config
 from jaxline_lite.stored_state import MANIFEST, drop_rest, read, read_manifest, write
 from tests.jaxline_lite import dummy
 from tests.jaxline_lite.dummy import RULES, Dummy, configured
@@ -347,11 +348,15 @@ def test_a_best_metric_that_does_not_exist_is_refused_before_the_first_step(tmp_
   ],
 )
 def test_the_mode_of_the_best_metric_is_one_of_eval_modes(tmp_path, metric, told):
-  config = configured(tmp_path, best_model_eval_metric=metric)
-  for mode in ('train', 'train_eval'):
-    with pytest.raises(BadInput, match=f'best_model_eval_metric is {metric!r}; .*{told}'):
-      modes.check(config, mode, RULES)
-  modes.check(config, 'eval', RULES)  # of a run that was trained already
+  """Unless the run began with it, as those of earlier versions may have."""
+  fields = {'best_model_eval_metric': metric, 'training_steps': 20}
+  with pytest.raises(BadInput, match=f'best_model_eval_metric is {metric!r}; .*{told}'):
+    train(tmp_path, **fields)
+  assert {path.name for path in tmp_path.iterdir()} <= {'.lock'}
+  record_config(tmp_path, configured(tmp_path, **(RUN | fields)), RULES)
+  train(tmp_path, **fields)
+  with pytest.raises(BadInput, match=f'best_model_eval_metric is {metric!r}'):
+    train(tmp_path, **fields, eval_modes=('eval', 'eval_other'))
 
 
 def test_the_best_is_one_of_those_on_disk(tmp_path):
