@@ -311,7 +311,10 @@ def test_a_comparison_is_paired_where_episodes_are_the_same(random, drawn, tmp_p
   b = dataclasses.replace(a, nats=a.nats | {'model': above})
   reports = {title: Report({}, '', s.flatten()) for title, s in {'A': a, 'B': b, 'C': c}.items()}
   configs = {title: tiny(model__head='eta' if title == 'C' else 'mixture') for title in reports}
-  table = compare(tmp_path, 'title', reports, configs)
+  table, draw = compare(tmp_path, 'title', reports, configs)
+  assert len(pd.read_csv(tmp_path / 'comparison.csv')) == 3 * 7 * K
+  assert drawn == []
+  draw()
   _, head, *rows = table.splitlines()
   assert head.endswith('above A')
   assert [row.split()[0] for row in rows] == ['A', 'bayes', 'B', 'C', 'bayes_family']
@@ -321,7 +324,6 @@ def test_a_comparison_is_paired_where_episodes_are_the_same(random, drawn, tmp_p
   left, right = drawn[0].axes
   assert [text.get_text() for text in right.get_legend().get_texts()] == ['A', 'B', 'C']
   assert len(left.lines) == 5
-  assert len(pd.read_csv(tmp_path / 'comparison.csv')) == 3 * 7 * K
 
 
 def test_the_users_style_reaches_no_picture(random, tmp_path):
