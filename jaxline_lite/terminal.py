@@ -60,17 +60,36 @@ def write(text: str, stream: Any) -> None:
 def quiet_libraries() -> Iterator[None]:
   """Keeps libraries from showing tracebacks of errors that they raise as well.
 
-  Orbax logs them, and tensorstore's threads find their event loop closed after an error.
+  Orbax logs them. Tensorstore's threads find their event loop closed after an error, perhaps some
+  time later: so after an error that stays unsaid.
   """
-  logger = logging.getLogger('absl')
-  level, hook = logger.level, sys.unraisablehook
+  logger, hooks = logging.getLogger('absl'), (sys.excepthook, sys.unraisablehook)
+  level = logger.level
   logger.setLevel(logging.CRITICAL)
-  sys.unraisablehook = lambda _: None
+  _hide_closed_loops()
   try:
     yield
+    sys.excepthook, sys.unraisablehook = hooks
   finally:
     logger.setLevel(level)
-    sys.unraisablehook = hook
+
+
+def _hide_closed_loops() -> None:
+  """Shows no `RuntimeError` of a closed event loop that nobody catches."""
+  hook, unraisable = sys.excepthook, sys.unraisablehook
+
+  def is_closed_loop(error: BaseException | None) -> bool:
+    return isinstance(error, RuntimeError) and str(error) == 'Event loop is closed'
+
+  def show_error(kind, error, trace) -> None:
+    if not is_closed_loop(error):
+      hook(kind, error, trace)
+
+  def show_unraisable(unraised) -> None:
+    if not is_closed_loop(unraised.exc_value):
+      unraisable(unraised)
+
+  sys.excepthook, sys.unraisablehook = show_error, show_unraisable
 
 
 def end_streams() -> None:

@@ -131,9 +131,10 @@ def test_the_record_of_a_divergence_goes_when_the_run_goes_on(tmp_path, monkeypa
     return ({**after, 'w': after['w'] * np.inf} if step == 34 else after), loss
 
   update = dummy.update
-  with monkeypatch.context() as patch, pytest.raises(Diverged):
-    patch.setattr(dummy, 'update', broken)
+  monkeypatch.setattr(dummy, 'update', broken)
+  with pytest.raises(Diverged):
     train(configured(tmp_path, **FOLLOWED), most_steps=1)
+  monkeypatch.undo()
   record = json.loads((tmp_path / 'diverged.json').read_text())
   assert (record['step'], type(record['loss'])) == (35, float)
   assert 'but the state is not finite' in record['message']
