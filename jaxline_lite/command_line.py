@@ -11,6 +11,7 @@ from ml_collections import ConfigDict, config_flags
 from jaxline_lite.base_config import nearest
 from jaxline_lite.config_files import load_config
 from jaxline_lite.errors import BadInput
+from jaxline_lite.paths import expand
 from jaxline_lite.run_folder import flat
 
 FLAGS = flags.FLAGS
@@ -175,12 +176,18 @@ def _unknown_flag(name: str, argv: Sequence[str], config: ConfigDict) -> BadInpu
   )
 
 
+def _expand_home(match: re.Match[str]) -> str:
+  return match[1] + str(expand(match[2], '--config'))
+
+
 def parse(argv: Sequence[str]) -> tuple[ConfigDict, str, dict[str, object]]:
   """The config with its overrides, the mode, and the overrides by field.
 
   Raises:
     BadInput: with one line that names the argument, what was given and what is allowed.
   """
+  # Shells leave ~ alone behind an equals sign.
+  argv = [re.sub(r'^(--?config=)(~[^/]*)', _expand_home, argument) for argument in argv]
   config = load_config(_config_file(argv))
   _check_overrides(argv, config)
   try:

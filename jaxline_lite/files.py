@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from jaxline_lite.errors import BadInput
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+THREADS_END = 2.0  # seconds that such threads are given to end
 # Of file systems that do not sync folders, as some on networks.
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 # What Python writes for numbers that are not finite, outside of strings, and what JSON has for it.
@@ -139,10 +141,20 @@ def complete_or_deleted(temporary: Path, folder: Path) -> Iterator[None]:
   try:
     yield
   except Exception as error:
-    shutil.rmtree(temporary, ignore_errors=True)
+    _delete_in_the_end(temporary)
     if is_full(error):
       raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
     raise
+
+
+def _delete_in_the_end(folder: Path) -> None:
+  """Deletes a folder into which a library's threads may write for a moment yet."""
+  end = time.monotonic() + THREADS_END
+  while time.monotonic() < end:
+    shutil.rmtree(folder, ignore_errors=True)
+    time.sleep(0.02)
+    if not folder.exists():
+      return
 
 
 def write_or_copy(folder: Path, write: Callable[[Path], None]) -> None:

@@ -179,6 +179,30 @@ def test_pictures_of_a_run_are_there(run):
   assert (run / 'train.png').stat().st_size > 10_000
 
 
+def test_python_takes_a_shells_paths(run, monkeypatch):
+  """A home, a relative path, a trailing slash, the folder itself; and no URLs."""
+  monkeypatch.setenv('HOME', str(run.parent))
+  monkeypatch.chdir(run)
+  for path in (
+    f'~/{run.name}/',
+    Path('~') / run.name,
+    '.',
+    f'../{run.name}',
+    Path('checkpoints/40'),
+  ):
+    assert icljax.load(path).step == 40
+  assert set(icljax.metrics(f'~/{run.name}').run) == {str(run)}
+  assert icljax.evaluate(f'~/{run.name}', episodes=16)['step'] == 40
+  for call in (
+    icljax.load,
+    icljax.evaluate,
+    icljax.metrics,
+    lambda url: icljax.compare([url, run]),
+  ):
+    with pytest.raises(BadInput, match='nothing is read from or written to URLs'):
+      call('hf://org/run')
+
+
 def test_several_models_are_one_table_one_picture_and_one_csv(run, by_command, tmp_path, capsys):
   """The same model twice: nothing lies between them."""
   numbers = icljax.compare([run, by_command], titles=['A', 'B'], output_dir=tmp_path)

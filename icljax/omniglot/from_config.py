@@ -101,7 +101,15 @@ def _read_features(path: str, version: tuple[int, ...]) -> np.ndarray:
     # From bytes: by its name numpy leaves a damaged file open.
     with np.load(io.BytesIO(Path(path).expanduser().read_bytes()), allow_pickle=False) as arrays:
       (features,) = arrays.values()
-  except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+  except (
+    OSError,
+    RuntimeError,  # a ~ without a home
+    ValueError,
+    TypeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+  ) as error:
     raise ValueError(
       f'data.features is {path!r}, not a .npz file with one array [C, J, F]: {error}'
     ) from error

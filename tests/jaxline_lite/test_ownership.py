@@ -108,6 +108,17 @@ def test_the_lock_of_an_earlier_version_is_understood(tmp_path):
     assert owner(tmp_path) == US
 
 
+@pytest.mark.parametrize('number', NO_FLOCK)
+def test_whatever_a_file_system_says_that_has_no_flock(tmp_path, monkeypatch, number):
+  """The folder has one owner, and the log a line with the reason."""
+  refuse_flock(monkeypatch, number)
+  train(configured(tmp_path, training_steps=20, final_eval=False))
+  first = (tmp_path / 'log.txt').read_text().splitlines()[0]
+  assert f'{tmp_path}: its file system has no flock ({os.strerror(number)})' in first
+  with hold(tmp_path, 'trained'):
+    assert owner(tmp_path) == US
+
+
 def leave(folder: Path, seconds: float) -> None:
   """What a process without flock leaves that was killed some seconds ago."""
   path = folder / '.lock'

@@ -1,13 +1,17 @@
 """Paths mean what a shell user means, and refused commands leave nothing."""
 
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
+from absl.testing import flagsaver
 
-from jaxline_lite import modes
+from jaxline_lite import command_line, modes
 from jaxline_lite.errors import BadInput
 from jaxline_lite.paths import expand
-from jaxline_lite.run_folder import paths_of, run_of
+from jaxline_lite.run_folder import inherit_auto_fields, paths_of, record_config, run_of
 from tests.jaxline_lite import dummy
 from tests.jaxline_lite.dummy import RULES, Dummy, configured, train
 
@@ -86,3 +90,41 @@ def test_a_run_is_evaluated_from_inside(home, monkeypatch):
     monkeypatch.chdir(home / inside)
     assert run_of(Path(given))[0].name == 'run'
     assert [step for step, _ in evaluate(given)] == steps
+
+
+@pytest.mark.parametrize('umask', [0o002, 0o077])
+def test_the_permissions_of_a_run_follow_the_umask(home, umask):
+  """Of every file and folder, whoever writes it."""
+  before = os.umask(umask)
+  try:
+    train(configured(home / 'run', training_steps=20))
+  finally:
+    os.umask(before)
+  paths = [home / 'run', *(home / 'run').rglob('*')]
+  assert {path.name for path in paths} >= {'metrics.jsonl', '20.npz', 'manifest.json', 'd'}
+  for path in paths:
+    usual = 0o777 if path.is_dir() else 0o666
+    assert path.stat().st_mode & 0o777 == usual & ~umask, path
+
+
+# ml_collections reads config files with it.
+@pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')
+def test_a_config_file_may_lie_at_home(home, monkeypatch):
+  shutil.copy(dummy.__file__, home / 'config.py')
+  argv = ['run.py', '--config=~/config.py:fast', '--config.training_steps=20']
+  monkeypatch.setattr(sys, 'argv', argv)
+  with flagsaver.flagsaver():
+    config, _, overrides = command_line.parse(argv)
+  assert (config.model.rate, config.training_steps, overrides) == (0.5, 20, {'training_steps': 20})
+
+
+def test_a_run_goes_on_from_the_same_source_however_its_path_is_written(home):
+  """`init_from` records the checkpoint that it was; the same command means the same one."""
+  config = configured(home / 'run', init_from=str(home / 'source' / 'checkpoints' / '60'))
+  (home / 'run').mkdir()
+  record_config(home / 'run', config, RULES)
+  for given in ('~/source', '../home/source/', f'{home}/x/../source'):
+    (home / 'x').mkdir(exist_ok=True)
+    again = configured(home / 'run', init_from=given)
+    inherit_auto_fields(home / 'run', again, RULES)
+    assert again.init_from == config.init_from

@@ -130,6 +130,7 @@ def prepare(
   import tensorflow_datasets as tfds
 
   target = folder(data_dir)
+  manual_dir = str(Path(manual_dir).expanduser()) if manual_dir else None
   tfds.display_progress_bar(sys.stderr.isatty())
   infos = _builder_class().url_infos
   find = lambda split: archives.find(

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import os
-import tempfile
+import secrets
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -176,17 +176,16 @@ def _write(path: Path, images: Images) -> None:
   )
   np.savez_compressed(buffer, **fields, digest=images.digest())
   path.parent.mkdir(parents=True, exist_ok=True)
-  with tempfile.NamedTemporaryFile(
-    dir=path.parent, prefix=f'.{path.name}.', delete=False
-  ) as temporary:
-    try:
-      temporary.write(buffer.getbuffer())
-      temporary.flush()
-      os.fsync(temporary.fileno())
-      Path(temporary.name).replace(path)
-    except OSError:
-      Path(temporary.name).unlink()
-      raise
+  temporary = path.with_name(f'.{path.name}.{secrets.token_hex(8)}')
+  try:
+    with temporary.open('xb') as file:  # with the permissions that the user's umask gives
+      file.write(buffer.getbuffer())
+      file.flush()
+      os.fsync(file.fileno())
+    temporary.replace(path)
+  except OSError:
+    temporary.unlink(missing_ok=True)
+    raise
 
 
 def _read(path: Path, name: str, side: int, classes: int) -> Images:

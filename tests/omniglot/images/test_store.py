@@ -1,5 +1,7 @@
 """Sets of drawings: bits, sizes, and a cache that is whole or made anew."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -98,6 +100,15 @@ def test_without_a_cache_it_works_and_says_so(tmp_path):
   images, said = load(tmp_path / 'file' / 'folder')
   assert images.packed.shape == (3, 20, 98)
   assert 'cannot be written' in said[-1]
+
+
+def test_the_permissions_of_a_cache_follow_the_umask(tmp_path):
+  before = os.umask(0o002)
+  try:
+    store.load('procedural', cache_dir=str(tmp_path), classes=2, say=lambda text: None)
+  finally:
+    os.umask(before)
+  assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o664]
 
 
 def test_what_there_is_not():
