@@ -1,8 +1,7 @@
 """Training and evaluation of a config's model, as an experiment of the loop."""
 
-import functools
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,14 @@ from ml_collections import ConfigDict
 
 from icljax import build, checks
 from icljax.ambient import fixed_arithmetic
-from icljax.base import ARITHMETIC, Task
+from icljax.base import ARITHMETIC
+from icljax.eval_modes import Drawing, EvalContext, Report
 from icljax.figures import own_style
+from icljax.measures import CheckSignal, Measures
 from icljax.paired import Indices, draw_episodes
 from icljax.parameters import parameter_table
 from icljax.predict import load
-from icljax.subjects import Drawing, EvalContext, EvalMode, Report, Subject, subject_of
+from icljax.subjects import Subject, subject_of
 from icljax.training.step import TrainState
 from icljax.training.warm_start import warm_start
 from jaxline_lite import devices
@@ -29,11 +30,9 @@ from jaxline_lite.experiment import AbstractExperiment, Comparison, Evaluation, 
 from jaxline_lite.files import read_lines
 from jaxline_lite.run_folder import read_valid_config, run_of
 
-MEASURES = 64  # evaluations that a process keeps compiled
 CHECKED = 64  # episodes of a user-defined task whose targets are checked before it is trained
 
 Arrays = dict[str, np.ndarray]
-CheckSignal = Callable[[], None]
 
 
 class Experiment(AbstractExperiment):
@@ -47,7 +46,6 @@ class Experiment(AbstractExperiment):
     self.config, self._devices = build.with_machine_defaults(config), devices.Devices(on)
     try:
       self._subject: Subject = subject_of(self.config)
-      self._network = self._subject.network(self.config)
       self._modes = self._subject.modes(self.config)
       self._token = build.sharing_token(self.config)
       step = build.train_step(self.config, self._token)
@@ -71,8 +69,10 @@ class Experiment(AbstractExperiment):
     self._steps = self._devices.pmap_steps(step, self.most_steps)
     self._fresh: tuple[str, ...] = ()  # the parts that `init_from` does not give
     self._state: Any = None  # on the devices, from its first use on
-    self._eval_tasks: dict[Callable, Task] = {}  # by what makes them
-    self._reference_scores: dict[tuple, Arrays] = {}  # no state enters them
+    trained, network = self._settings.task, self._subject.network(self.config)
+    self._measures = Measures(
+      self.config, self._devices, self._subject, network, self._token, trained, self._data
+    )
 
   @property
   def state(self) -> TrainState:
@@ -151,85 +151,27 @@ class Experiment(AbstractExperiment):
   @fixed_arithmetic()
   def evaluate(self, mode: str, check: CheckSignal) -> Evaluation:
     chosen = self._modes[mode]
-    task = self._eval_task(chosen)
-    measured = self._measure(*self._measurement(chosen), check)
-    references = self._references(chosen, check)
-    report = chosen.summarize(EvalContext(self.config, task), measured, references)
+    measured = self._measures.of_model(chosen, self._replicated, check)
+    references = self._measures.of_references(chosen, check)
+    context = EvalContext(self.config, self._measures.task(chosen))
+    report = chosen.summarize(context, measured, references)
     if self._data_change:
       report = report._replace(table=f'WARNING: {self._data_change}\n{report.table}')
     return Evaluation(*report)
 
-  def _measurement(self, mode: EvalMode) -> tuple[Callable, Task, Any]:
-    """What `_measure` measures of the present state: the function, the task and the tree."""
-    state = self._replicated
-    measure = _measure_model(
-      mode.score, self._subject, self._network, mode.options(self.config), self._token
-    )
-    tree = self._settings.task, state.params, state.model_state, self._data
-    return measure, self._eval_task(mode), tree
-
   @fixed_arithmetic()
   def outline(self, mode: str) -> Outline:
     chosen = self._modes[mode]
-    model = self._two_examples(*self._measurement(chosen))
-    of_references = self._reference_measurement(chosen)
-    references = self._two_examples(*of_references) if of_references else {}
-    context = EvalContext(self.config, self._eval_task(chosen))
+    zeros = self._measures.two_examples(chosen, self._replicated)
+    context = EvalContext(self.config, self._measures.task(chosen))
     with warnings.catch_warnings(), np.errstate(all='ignore'):
       warnings.simplefilter('ignore')  # means of what is always 0
-      report = chosen.summarize(context, model, references)
+      report = chosen.summarize(context, *zeros)
     size = sum(array.nbytes for array in report.arrays.values()) // 2 * self.config.eval.episodes
     return Outline(tuple(report.metrics), size)
 
-  def _two_examples(self, measure: Callable, task: Task, tree: Any) -> Arrays:
-    """Zeros in place of the measurements of two episodes, `[2, ...]`."""
-    arguments = (task, np.uint32(self.config.eval.seed))
-    shapes = self._devices.example_shapes(measure, arguments, tree, self.config.eval.batch_size)
-    return {name: np.zeros((2, *shape.shape), shape.dtype) for name, shape in shapes.items()}
-
   def lighten(self, state: TrainState) -> TrainState:
     return state.light()
-
-  def _eval_task(self, mode: EvalMode) -> Task:
-    """The task of a mode, made once."""
-    if mode.task not in self._eval_tasks:
-      self._eval_tasks[mode.task] = mode.task(self.config)
-    return self._eval_tasks[mode.task]
-
-  def _references(self, mode: EvalMode, check: CheckSignal) -> Arrays:
-    """The scores of a mode's references, measured once for all checkpoints and modes of a task."""
-    key = mode.task, mode.references, mode.score_references
-    if key not in self._reference_scores:
-      of_references = self._reference_measurement(mode)
-      scores = self._measure(*of_references, check) if of_references else {}
-      self._reference_scores[key] = scores
-    return self._reference_scores[key]
-
-  def _reference_measurement(self, mode: EvalMode) -> tuple[Callable, Task, Any] | None:
-    """The same of a mode's references; None where the evaluated task has none."""
-    task = self._eval_task(mode)
-    references = mode.references(self.config, task)
-    if references is None:
-      return None
-    measure = _measure_references(mode.score_references, self._token)
-    return measure, task, self._devices.replicate(references)
-
-  def _measure(self, measure: Callable, task: Task, tree: Any, check: CheckSignal) -> Arrays:
-    """Measures all evaluation episodes, batch by batch: arrays `[episodes, ...]`.
-
-    Args:
-      tree: what `measure` reads besides, replicated.
-    """
-    episodes, batch = self.config.eval.episodes, self.config.eval.batch_size
-    program = self._devices.pmap_examples(measure)
-    arguments = (task, np.uint32(self.config.eval.seed))
-    batches = []
-    for first in range(0, episodes, batch):
-      check()
-      batches.append(program(arguments, tree, first, batch))
-    return {
-      name: np.concatenate([part[name] for part in batches])[:episodes] for name in batches[0]
-    }
 
   def _check_options(self) -> None:
     """Raises ValueError for user-defined metrics that would fail after all the training."""
@@ -283,7 +225,7 @@ class Experiment(AbstractExperiment):
       report=Report(*evaluation),
       records=pd.DataFrame(records).drop(columns='settings'),
     )
-    chosen.draw(EvalContext(self.config, self._eval_task(chosen)), drawing)
+    chosen.draw(EvalContext(self.config, self._measures.task(chosen)), drawing)
 
   def compare(
     self,
@@ -297,30 +239,3 @@ class Experiment(AbstractExperiment):
     title = ', '.join([mode, *filter(None, data)])
     table, draw = self._modes[mode].compare(folder, title, reports, configs)
     return Comparison(table, own_style()(draw))
-
-
-@functools.lru_cache(maxsize=MEASURES)
-def _measure_model(
-  score: Callable, subject: Subject, network: Any, options: tuple[Hashable, ...], token: object
-) -> Callable:
-  """A score of models as `Devices.pmap_examples` takes it; the same one for the same arguments."""
-  del token
-
-  def measure(arguments, tree, indices, axis):
-    (task, seed), (trained, params, model_state, data) = arguments, tree
-    model = subject.predictor(network, trained, params, model_state)
-    return score(task, model, data, Indices(seed, indices, axis), *options)
-
-  return measure
-
-
-@functools.lru_cache(maxsize=MEASURES)
-def _measure_references(score: Callable, token: object) -> Callable:
-  """The same of a score of references."""
-  del token
-
-  def measure(arguments, tree, indices, axis):
-    task, seed = arguments
-    return score(task, tree, None, Indices(seed, indices, axis))
-
-  return measure

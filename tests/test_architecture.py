@@ -27,11 +27,11 @@ MOST_LINES, MOST_LINES_OF_FUNCTION, MOST_LINES_OF_RUN = 300, 60, 40
 LEVELS = [
   {'ambient', 'inputs', 'parameters', 'plugins'},
   {'likelihoods'},
-  {'families', 'base', 'fields'},
+  {'families', 'base', 'fields', 'eval_modes'},
   {'subjects', 'figures', 'paired'},
   {'checks', 'tables', 'models', 'training'},
   {*SUBJECTS, 'build'},
-  {'predict'},
+  {'predict', 'measures'},
   {'experiment'},
   {'runs'},
   {'__init__'},
@@ -50,7 +50,7 @@ INSIDE = [
 ]
 LEVEL = {part: i for i, level in enumerate(LEVELS) for part in level}
 LEVEL_INSIDE = {part: i for i, level in enumerate(INSIDE) for part in level}
-KNOWS_THE_LOOP = {'experiment', 'predict', 'runs', '__init__'}
+KNOWS_THE_LOOP = {'experiment', 'measures', 'predict', 'runs', '__init__'}
 WITHOUT_JAX = ('checks', 'kinds', 'derived', 'images')
 
 

@@ -3,8 +3,8 @@
 from ml_collections import ConfigDict
 
 from icljax import plugins
+from icljax.eval_modes import ModeRule
 from icljax.fields import at_least, get, names, one_of, positive, texts, user_defined_or
-from icljax.subjects import ModeRule
 
 # In the order of `icljax.families.families`, which has to have the same.
 FAMILIES = ('linear', 'logistic', 'poisson', 'neg_binomial', 'exponential', 'multinomial')

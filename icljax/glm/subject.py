@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from icljax import plugins
 from icljax.base import READ_OUT
+from icljax.eval_modes import EvalMode
 from icljax.fields import check_same
 from icljax.glm import from_config, modes
 from icljax.glm.checks import family_names
@@ -18,7 +19,7 @@ from icljax.glm.model import InContextModel, ModelPredictor
 from icljax.glm.modes import pictures
 from icljax.glm.task import FamilyTask, family_likelihood
 from icljax.likelihoods import Eta, Likelihood
-from icljax.subjects import Data, EvalMode, Subject, WarmStart
+from icljax.subjects import Data, Subject, WarmStart
 
 # The fields on which the meaning of parameters depends, whatever the families.
 SAME_MODEL = (

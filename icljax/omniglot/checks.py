@@ -4,6 +4,7 @@ import math
 
 from ml_collections import ConfigDict
 
+from icljax.eval_modes import ModeRule
 from icljax.fields import at_least, between, flags, one_of, texts
 from icljax.omniglot.derived import (
   DRAWINGS,
@@ -21,7 +22,6 @@ from icljax.omniglot.derived import (
 )
 from icljax.omniglot.images.omniglot import SPLITS
 from icljax.omniglot.kinds import KINDS, NON_BURSTY, SequenceKind
-from icljax.subjects import ModeRule
 
 EXAMPLES = ('omniglot', 'procedural', 'symbolic', 'features')
 EXEMPLARS = ('all', 'single', 'separated')

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
+from icljax.eval_modes import EvalMode
 from icljax.fields import check_same
 from icljax.likelihoods import Eta, Likelihood
 from icljax.omniglot import from_config, modes
@@ -18,7 +19,7 @@ from icljax.omniglot.model import LabelledItems, LabelPredictor
 from icljax.omniglot.modes import pictures
 from icljax.omniglot.modes.names import describe_data
 from icljax.omniglot.sequences import Sequences
-from icljax.subjects import Data, EvalMode, Subject, WarmStart
+from icljax.subjects import Data, Subject, WarmStart
 
 # The fields on which the meaning of parameters depends: the network, what it reads, and which class
 # a label is of.

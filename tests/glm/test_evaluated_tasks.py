@@ -11,6 +11,7 @@ from flax import struct
 import icljax
 from icljax import checks
 from icljax.base import Predictor
+from icljax.eval_modes import EvalContext
 from icljax.experiment import Experiment
 from icljax.glm import modes
 from icljax.glm.modes.scores import PairedScores
@@ -18,7 +19,6 @@ from icljax.glm.modes.summary import SummaryOptions, summarize
 from icljax.glm.oracles import ORACLES, has_oracles
 from icljax.glm.task import GLM
 from icljax.likelihoods import Gaussian
-from icljax.subjects import EvalContext
 from jaxline_lite import modes as loop
 from jaxline_lite.errors import BadInput
 from tests.configs import tiny

@@ -8,11 +8,11 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 
+from icljax.eval_modes import Drawing, Report
 from icljax.glm.modes import families
 from icljax.glm.modes.nats import draw_families
 from icljax.glm.modes.scores import PairedScores
 from icljax.glm.modes.summary import SummaryOptions
-from icljax.subjects import Drawing, Report
 
 N, K, F = 20_000, 4, 3
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from icljax.eval_modes import Drawing, Report
 from icljax.figures import own_style
 from icljax.glm.modes import pictures
 from icljax.glm.modes.comparison import compare
@@ -17,7 +18,6 @@ from icljax.glm.modes.scores import PairedScores
 from icljax.glm.modes.summary import SummaryOptions, summarize
 from icljax.glm.oracles import ORACLES
 from icljax.paired import mean_and_error, share_of_gap
-from icljax.subjects import Drawing, Report
 from icljax.tables import aligned, nats_table, shown_positions
 from tests.configs import tiny
 from tests.glms import glm

@@ -4,10 +4,10 @@ import functools
 
 from ml_collections import ConfigDict
 
+from icljax.eval_modes import EvalMode
 from icljax.glm.checks import evaluated_families, mode_rules
 from icljax.glm.from_config import shifted_task, single_family_task
 from icljax.glm.modes import nats
-from icljax.subjects import EvalMode
 
 
 def table(config: ConfigDict) -> dict[str, EvalMode]:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
+from icljax.eval_modes import Comparison, Report
 from icljax.glm.modes import pictures
 from icljax.glm.modes.scores import reference_of, unflatten
 from icljax.paired import mean_and_error, share_of_gap
-from icljax.subjects import Comparison, Report
 from icljax.tables import aligned, cell, shown_positions, write_csv
 
 Nats = dict[str, np.ndarray]  # by predictor, `[n, K]`

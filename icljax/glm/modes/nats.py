@@ -11,6 +11,7 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from icljax import plugins
+from icljax.eval_modes import Drawing, EvalContext, EvalMode, ModeRule, Report
 from icljax.fields import names
 from icljax.glm.laplace import sobol_normals
 from icljax.glm.modes import pictures
@@ -21,7 +22,6 @@ from icljax.glm.modes.summary import SummaryOptions, summarize
 from icljax.glm.oracles import has_oracles
 from icljax.glm.task import FamilyTask
 from icljax.paired import mean_and_error
-from icljax.subjects import Drawing, EvalContext, EvalMode, ModeRule, Report
 from icljax.tables import write_csv
 
 

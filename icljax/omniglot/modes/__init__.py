@@ -2,10 +2,10 @@
 
 from ml_collections import ConfigDict
 
+from icljax.eval_modes import EvalMode
 from icljax.omniglot.checks import mode_rules
 from icljax.omniglot.kinds import KINDS
 from icljax.omniglot.modes import answers, heads
-from icljax.subjects import EvalMode
 
 
 def table(config: ConfigDict) -> dict[str, EvalMode]:

@@ -10,6 +10,7 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from icljax.base import Episode, render
+from icljax.eval_modes import Drawing, EvalContext, EvalMode, ModeRule, Report
 from icljax.likelihoods import Categorical
 from icljax.omniglot.copier import copied
 from icljax.omniglot.from_config import make_sequences
@@ -21,7 +22,6 @@ from icljax.omniglot.modes.comparison import compare
 from icljax.omniglot.modes.names import describe_data, store_names
 from icljax.omniglot.sequences import Sequences
 from icljax.paired import Indices, draw_episodes, mean_and_error
-from icljax.subjects import Drawing, EvalContext, EvalMode, ModeRule, Report
 from icljax.tables import aligned, cell, write_csv
 
 # Whether the open answer is among the labels of ...

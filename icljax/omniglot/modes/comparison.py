@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 from ml_collections import ConfigDict
 
+from icljax.eval_modes import Comparison, Report
 from icljax.omniglot.modes import pictures
 from icljax.omniglot.modes.names import describe_data
-from icljax.subjects import Comparison, Report
 from icljax.tables import aligned, cell, write_csv
 
 

@@ -9,6 +9,7 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from icljax.base import render
+from icljax.eval_modes import Drawing, EvalContext, EvalMode, ModeRule, Report
 from icljax.omniglot.from_config import make_sequences
 from icljax.omniglot.kinds import KINDS
 from icljax.omniglot.model import LabelPredictor
@@ -17,7 +18,6 @@ from icljax.omniglot.modes.comparison import compare_numbers
 from icljax.omniglot.modes.names import describe_data, store_names
 from icljax.omniglot.sequences import Sequences
 from icljax.paired import Indices, draw_episodes, mean_and_error
-from icljax.subjects import Drawing, EvalContext, EvalMode, ModeRule, Report
 from icljax.tables import aligned, write_csv
 
 LOOKED_AT = KINDS['fewshot_holdout']  # classes never seen: what heads do there is done in context
