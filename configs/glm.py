@@ -55,6 +55,7 @@ DEFAULTS = {
   'task.K': 20,  # pairs in an episode
   # Standard deviation of a coefficient; the linear predictor's is about 1.
   'task.scale': 0.5,
+  'task.data_scale': 1.0,  # standard deviation of an input
   'task.clip': 4.0,  # bound of the linear predictor
   'task.noise': 0.5,  # standard deviation of `linear`
   'task.r': 1.2,  # size of `neg_binomial`: variance is mean + mean^2 / r
@@ -69,10 +70,18 @@ DEFAULTS = {
   'model.layers': 4,
   'model.width': 64,
   'model.heads': 4,
-  # 'interleaved': x and y tokens in turn; 'pairs': one token for a query and the pair before it.
+  'model.norm': 'pre',  # layer norm before attention and MLP, or after each sum: 'post'
+  'model.mlp_width': 0,  # of the MLP's hidden layer; 0: 4 x width
+  'model.gelu': 'tanh',  # GPT-2's approximation, or 'erf'
+  # 'interleaved': x and y tokens in turn; 'pairs': one token for a query and the pair before it;
+  # 'interleaved_plain': x and y in turn as [0, x] and [y, 0, ..., 0], read by one linear layer.
   'model.tokens': 'pairs',
-  # 'eta': one linear predictor, and the loss is told the family; 'mixture': of all families.
+  # 'eta': one linear predictor, and the loss is told the family; 'mixture': of all families;
+  # 'known_noise': one Gaussian of any mean and of the task's noise, for `linear` alone.
   'model.head': 'mixture',
+  # Whether what reads tokens of 'interleaved_plain', and the mean of 'known_noise' with them, have
+  # biases. With other tokens both have.
+  'model.end_bias': False,
   'model.components': 4,  # of the mixture, for each family
   # Of matrix products: highest, tf32, bfloat16; auto is highest on a CPU, else tf32.
   'model.precision': 'auto',

@@ -137,6 +137,9 @@ DEFAULTS = {
   'model.width': 64,
   'model.heads': 8,
   'model.mlp': True,  # whether blocks of the transformer have one
+  'model.norm': 'pre',  # layer norm before attention and MLP, or after each sum: 'post'
+  'model.mlp_width': 0,  # of the MLP's hidden layer; 0: 4 x width
+  'model.gelu': 'tanh',  # GPT-2's approximation, or 'erf'
   'model.positions': 'rotary',  # sinusoidal or learned
   'model.init': 'gpt2',  # or fan_in: how kernels of the transformer start
   'model.label_scale': 1.0,  # standard deviation of the embeddings of labels at the start

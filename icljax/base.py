@@ -86,6 +86,15 @@ class Predictor:
     del axis
     return self.score(episodes), jnp.float32(0), None
 
+  def training_metrics(self, scores: Array, episodes: Episode) -> dict[str, Array]:
+    """What is logged of a training step beside its loss, by name, `[]` each; means over episodes.
+
+    Args:
+      scores: of the episodes, `[B, K]`, as `training_scores` gives them.
+    """
+    del scores, episodes
+    return {}
+
   def activations(self, x: Array, y: Array) -> dict[str, Array]:
     """What a model computes on its way, by name, for episodes `[B, K, ...]`, `[B, K]`."""
     raise NotImplementedError

@@ -16,6 +16,9 @@ SEQUENCES = ('transformer', 'lstm', 'rnn')
 OPTIMIZERS = ('adam', 'adamw', 'sgd')
 SCHEDULES = ('constant', 'triangle', 'warmup_cosine', 'one_cycle', 'inverse_sqrt')
 ENDLESS = ('constant', 'inverse_sqrt')  # schedules that do not depend on training_steps
+# Of the transformer: where layer norms stand, and how gelu is computed.
+NORMS = ('pre', 'post')
+GELUS = ('tanh', 'erf')
 PRECISIONS = ('auto', 'highest', 'tf32', 'bfloat16')
 LARGEST_SEED = 2**32 - 1  # seeds are unsigned numbers of 32 bits, other whole numbers signed ones
 LARGEST_WHOLE = 2**31 - 1
@@ -24,6 +27,9 @@ SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # of 32 bits; smaller 
 ABSENT_FIELDS = {
   'subject': 'glm',
   'model.sequence': 'transformer',
+  'model.norm': 'pre',
+  'model.mlp_width': 0,
+  'model.gelu': 'tanh',
   'optimizer.name': 'adam',
   'optimizer.weight_decay': 0.1,
   'optimizer.momentum': 0.9,
@@ -142,7 +148,16 @@ def _is_normal(value: float) -> bool:
 def _check_model(config: ConfigDict) -> None:
   user_defined_or('model.sequence', config.model.sequence, SEQUENCES)
   one_of(config, 'model.precision', PRECISIONS)
+  one_of(config, 'model.norm', NORMS)
+  one_of(config, 'model.gelu', GELUS)
   at_least(config, 1, 'model.layers', 'model.width', 'model.heads')
+  at_least(config, 0, 'model.mlp_width')
+  for field in ('model.norm', 'model.mlp_width', 'model.gelu'):
+    if config.model.sequence != 'transformer' and get(config, field) != ABSENT_FIELDS[field]:
+      raise ValueError(
+        f'{field} is {get(config, field)!r}, which only the transformer has; with model.sequence '
+        f'{config.model.sequence!r} leave {ABSENT_FIELDS[field]!r}'
+      )
   if config.model.width % config.model.heads:
     raise ValueError(
       f'model.heads is {config.model.heads}, which does not divide model.width {config.model.width}'

@@ -8,11 +8,13 @@ from icljax.fields import at_least, get, names, one_of, positive, texts, user_de
 
 # In the order of `icljax.families.families`, which has to have the same.
 FAMILIES = ('linear', 'logistic', 'poisson', 'neg_binomial', 'exponential', 'multinomial')
-HEADS = ('mixture', 'eta')
-TOKENS = ('pairs', 'interleaved')
+HEADS = ('mixture', 'eta', 'known_noise')
+TOKENS = ('pairs', 'interleaved', 'interleaved_plain')
 LOCATED_FIELDS: frozenset[str] = frozenset()
 ABSENT_FIELDS = {
   'task.own': '',
+  'task.data_scale': 1.0,
+  'model.end_bias': False,
   'task.curriculum.interval': 0,
   'task.curriculum.dims_start': 2,
   'task.curriculum.dims_increment': 1,
@@ -99,11 +101,16 @@ def check(config: ConfigDict) -> None:
   _check_names(config)
   one_of(config, 'model.head', HEADS)
   one_of(config, 'model.tokens', TOKENS)
+  if config.model.head == 'known_noise' and family_names(config) != ('linear',):
+    raise ValueError(
+      f"model.head is 'known_noise' and task.families {config.task.families!r}; that head is of "
+      "'linear' alone: set task.families=linear, or model.head to mixture or eta"
+    )
   at_least(config, 1, 'task.D', 'task.K', 'model.components', 'eval.posterior_samples')
   at_least(config, 2, 'task.classes')
   _check_curriculum(config)
   positive(config, 'task.clip', infinite=True)
-  positive(config, 'task.scale', 'task.noise', 'task.r')
+  positive(config, 'task.scale', 'task.data_scale', 'task.noise', 'task.r')
   positive(config, *(name for name in ('eval.scale', 'eval.r') if get(config, name) is not None))
   _check_settings(config)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import flax.linen as nn
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
@@ -10,7 +11,7 @@ from icljax.families import Dispersion, Family, families
 from icljax.glm.checks import family_names, is_joint
 from icljax.glm.model import TOKENS, InContextModel
 from icljax.glm.task import GLM, Curriculum, FamilyTask, Ramp
-from icljax.models.heads import EtaHead, MixtureHead
+from icljax.models.heads import EtaHead, KnownNoiseHead, MixtureHead
 from icljax.models.sequence import end_precision, make_sequence_model
 
 
@@ -23,6 +24,7 @@ def make_glm(config: ConfigDict) -> GLM:
     families=tuple(make_family(config, name) for name in family_names(config)),
     dims=config.task.D,
     points=config.task.K,
+    data_scale=jnp.float32(config.task.data_scale),
     curriculum=_make_curriculum(config),
   )
 
@@ -108,26 +110,35 @@ def single_family_task(config: ConfigDict, name: str) -> FamilyTask:
   return with_user_task(config, task)
 
 
+def _make_head(config: ConfigDict, task: FamilyTask) -> nn.Module:
+  """The read-out of a config's model."""
+  model, precision = config.model, end_precision(config.model.precision)
+  if model.head == 'eta':
+    return EtaHead(task.families, precision=precision)
+  if model.head == 'known_noise':
+    return KnownNoiseHead(model.end_bias or model.tokens != 'interleaved_plain', precision)
+  return MixtureHead(task.families, model.components, precision=precision)
+
+
 def make_network(config: ConfigDict, task: FamilyTask) -> InContextModel:
   """The model of a config, for a task of the size that it is trained on."""
-  precision = end_precision(config.model.precision)
-  if config.model.head == 'eta':
-    head = EtaHead(task.families, precision=precision)
-  else:
-    head = MixtureHead(task.families, config.model.components, precision=precision)
   sequence = make_sequence_model(
     config.model.sequence,
     layers=config.model.layers,
     heads=config.model.heads,
     length=task.points * TOKENS[config.model.tokens],
     precision=config.model.precision,
+    norm=config.model.norm,
+    mlp_width=config.model.mlp_width,
+    gelu=config.model.gelu,
   )
   return InContextModel(
     sequence=sequence,
-    head=head,
+    head=_make_head(config, task),
     width=config.model.width,
     families=len(task.families),
     classes=task.predictors if task.predictors > 1 else 0,
     tokens=config.model.tokens,
-    precision=precision,
+    token_bias=config.model.end_bias,
+    precision=end_precision(config.model.precision),
   )

@@ -14,8 +14,10 @@ from icljax.base import READ_OUT, Episode, Predictor, score
 from icljax.families import Dispersion
 from icljax.likelihoods import Eta, Likelihood
 from icljax.models.activations import named_activations
+from icljax.models.heads import KnownNoiseHead
+from icljax.training import losses
 
-TOKENS = {'pairs': 1, 'interleaved': 2}  # tokens per pair
+TOKENS = {'pairs': 1, 'interleaved': 2, 'interleaved_plain': 2}  # tokens per pair
 
 
 def encode_target(y: Array, classes: int) -> Array:
@@ -56,8 +58,10 @@ class InContextModel(nn.Module):
       tell.
     classes: C of a categorical target, 0 where there is none.
     tokens: 'interleaved', x_0 y_0 x_1 y_1 ..., predictions being read at the x tokens (Garg et al.
-      2022); or 'pairs', one token per query which also carries the pair before it: half the tokens,
+      2022); 'interleaved_plain', the same as `[0, x]` and `[y, 0, ..., 0]`, read by one linear
+      layer; or 'pairs', one token per query which also carries the pair before it: half the tokens,
       and no layer spent on joining x to its y.
+    token_bias: whether the one layer of 'interleaved_plain' has a bias; the others have.
     init_scale: standard deviation of the embeddings' kernels at the start, as in GPT-2.
   """
 
@@ -67,6 +71,7 @@ class InContextModel(nn.Module):
   families: int = 1
   classes: int = 0
   tokens: str = 'pairs'
+  token_bias: bool = False
   init_scale: float = 0.02
   precision: str | None = None
 
@@ -86,12 +91,19 @@ class InContextModel(nn.Module):
     batch, pairs, dims = x.shape
     normal = nn.initializers.normal(self.init_scale)
 
-    def embed(name: str, values: Array) -> Array:
-      layer = nn.Dense(self.width, kernel_init=normal, precision=self.precision, name=name)
+    def embed(name: str, values: Array, use_bias: bool = True) -> Array:
+      layer = nn.Dense(
+        self.width, use_bias=use_bias, kernel_init=normal, precision=self.precision, name=name
+      )
       return layer(values)
 
     inputs, targets = x.reshape(-1, dims), encode_target(y.reshape(-1), self.classes)
-    if self.tokens == 'interleaved':
+    if self.tokens == 'interleaved_plain':
+      queries = jnp.pad(inputs, ((0, 0), (1, 0)))
+      answers = jnp.pad(y.reshape(-1, 1), ((0, 0), (0, dims)))
+      plain = jnp.stack([queries, answers], axis=1).reshape(-1, dims + 1)
+      tokens = embed('token', plain, self.token_bias)
+    elif self.tokens == 'interleaved':
       tokens = jnp.stack([embed('input', inputs), embed('target', targets)], axis=1)
     else:
       pair = jnp.concatenate([inputs, targets, jnp.ones_like(targets[:, :1])], axis=-1)
@@ -136,6 +148,18 @@ class ModelPredictor(Predictor, struct.PyTreeNode):
       mutable=['intermediates'],
     )
     return named_activations(cast(Any, kept)['intermediates'], len(x))
+
+  def training_metrics(self, scores: Array, episodes: Episode) -> dict[str, Array]:
+    """`error` `[]` where the noise is known.
+
+    It is (mean - y)^2 / D against the noisy targets: the weighted mean over positions, then the
+    mean over episodes. It follows from the loss, which is that over 2 noise^2 and a constant.
+    """
+    if not isinstance(self.model.head, KnownNoiseHead):
+      return {}
+    noise, dims = self.dispersion.noise, episodes.x.shape[-1]
+    least = jnp.log(noise) + 0.5 * jnp.log(2 * jnp.pi)  # nats of a mean that is right
+    return {'error': 2 * noise**2 / dims * (losses.nats(scores, episodes).mean() - least)}
 
   def training_scores(self, episodes: Episode, axis: str | None) -> tuple[Array, Array, None]:
     """As `Predictor.training_scores`; the side loss is the read-out's.

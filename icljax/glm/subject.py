@@ -24,7 +24,7 @@ from icljax.subjects import Data, Subject, WarmStart
 # The fields on which the meaning of parameters depends, whatever the families.
 SAME_MODEL = (
   'task.D', 'model.sequence', 'model.layers', 'model.width', 'model.heads', 'model.tokens',
-  'model.head',
+  'model.head', 'model.norm', 'model.mlp_width', 'model.gelu', 'model.end_bias',
 )  # fmt: skip
 
 

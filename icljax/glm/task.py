@@ -1,9 +1,9 @@
 """Generalized linear models: the family, the weights and the inputs of an episode are drawn, then
 its responses.
 
-w ~ N(0, I) `[C, D]`, x ~ N(0, I) `[K, D]`, eta = clip(scale * w.x, -clip, clip), y ~ family(eta),
-no intercept. With several families the episode's one is drawn uniformly and nothing in x or y's
-encoding names it.
+w ~ N(0, I) `[C, D]`, x ~ N(0, data_scale^2 I) `[K, D]`, eta = clip(scale * w.x, -clip, clip),
+y ~ family(eta), no intercept. With several families the episode's one is drawn uniformly and
+nothing in x or y's encoding names it.
 """
 
 from typing import Any, Protocol
@@ -93,6 +93,7 @@ class GLM(struct.PyTreeNode):
     families: what an episode's family is drawn from.
     dims: D, number of inputs.
     points: K, pairs in an episode.
+    data_scale: standard deviation of the inputs.
     only: the index of the one family that episodes are of, though any is possible to who does not
       know; None for all.
     curriculum: how dimensions and pairs grow in training, or None.
@@ -106,6 +107,7 @@ class GLM(struct.PyTreeNode):
   families: tuple[Family, ...] = struct.field(pytree_node=False)
   dims: int = struct.field(pytree_node=False)
   points: int = struct.field(pytree_node=False)
+  data_scale: Array | float = 1.0
   only: Array | None = None
   curriculum: Curriculum | None = None
   active_dims: Array | None = None
@@ -151,7 +153,8 @@ class GLM(struct.PyTreeNode):
       w=jax.random.normal(w_key, (self.predictors, self.dims)),
       glm=self,
     )
-    x, weight = jax.random.normal(x_key, (self.points, self.dims)), jnp.ones(self.points)
+    x = self.data_scale * jax.random.normal(x_key, (self.points, self.dims))
+    weight = jnp.ones(self.points)
     if self.active_dims is not None:
       x = x * (jnp.arange(self.dims) < self.active_dims)[None]
     if self.active_points is not None:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from icljax.families import Dispersion, Family
-from icljax.likelihoods import Eta, Mixture
+from icljax.likelihoods import Eta, Gaussian, Mixture
 
 BOUND = 10.0  # eta is 10 tanh(eta / 10): exp(eta) stays finite whatever the weights
 
@@ -55,3 +55,24 @@ class MixtureHead(nn.Module):
       -1, len(self.families), self.components
     )
     return Mixture(log_weights, tuple(parts))
+
+
+class KnownNoiseHead(nn.Module):
+  """One Gaussian per position: its mean is any number, its standard deviation the task's noise.
+
+  So the loss is the squared error over twice the noise's variance, and a constant.
+
+  Attributes:
+    has_bias: whether the read-out of the mean has one.
+  """
+
+  has_bias: bool = True
+  precision: str | None = None
+
+  @nn.compact
+  def __call__(self, hidden: Array, dispersion: Dispersion) -> Gaussian:
+    normal = nn.initializers.normal(0.02)  # as all kernels of GPT-2
+    mean = nn.Dense(
+      1, use_bias=self.has_bias, kernel_init=normal, precision=self.precision, name='mean'
+    )(hidden)
+    return Gaussian.of(mean[:, 0], dispersion.noise)

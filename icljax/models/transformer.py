@@ -1,4 +1,4 @@
-"""A pre-norm GPT-2 style transformer, `[B, T, E] -> [B, T, E]`.
+"""A GPT-2 style transformer, `[B, T, E] -> [B, T, E]`.
 
 Tokens stay flat, `[B*T, E]`, from layer to layer and are unfolded only around attention: the
 gradient of a dense layer on `[B, T, E]` takes XLA's CPU backend three times as long. Heads stand
@@ -18,6 +18,8 @@ MASKED = -1e9  # added to the logits of tokens that may not be seen: exp of it i
 ROTARY_BASE = 1e4  # Su et al. 2021
 SINUSOIDAL_BASE = 30.0  # the code of Chan et al. 2022, for sequences of tens of tokens
 POSITIONS = ('learned', 'sinusoidal', 'rotary')
+NORMS = ('pre', 'post')
+GELUS = ('tanh', 'erf')
 FAN_IN = nn.initializers.variance_scaling(1.0, 'fan_in', 'truncated_normal')
 
 
@@ -91,11 +93,14 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-  """Attention and, with `mlp`, an MLP, each read through a layer norm and added to the stream
-  `[B*T, E]`.
+  """Attention and, with `mlp`, an MLP, each added to the stream `[B*T, E]`.
 
   Attributes:
     inits: of kernels that read the stream, and of those that write to it.
+    norm: where layer norms stand. 'pre': x + f(norm(x)), and the stream itself is never normed
+      (Radford et al. 2019). 'post': norm(x + f(x)) (Vaswani et al. 2017).
+    mlp_width: of the MLP's hidden layer; 0 for 4 E.
+    gelu: 'tanh', the approximation of GPT-2, or 'erf', x times the normal distribution's cdf.
   """
 
   heads: int
@@ -104,6 +109,9 @@ class Block(nn.Module):
   rotary: bool = False
   mlp: bool = True
   precision: str | None = None
+  norm: str = 'pre'
+  mlp_width: int = 0
+  gelu: str = 'tanh'
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
@@ -115,24 +123,36 @@ class Block(nn.Module):
       precision=self.precision,
       name=name,
     )
-    attended = Attention(
-      self.heads, self.tokens, reads, self.rotary, self.precision, name='attention'
-    )(nn.LayerNorm(epsilon=1e-5, name='norm_attention')(x))
-    x = x + dense(width, writes, 'attention_out')(attended)
-    if not self.mlp:
-      return x
-    hidden = dense(4 * width, reads, 'mlp_in')(nn.LayerNorm(epsilon=1e-5, name='norm_mlp')(x))
-    return x + dense(width, writes, 'mlp_out')(nn.gelu(hidden))
+
+    def attend(x: Array) -> Array:
+      attended = Attention(
+        self.heads, self.tokens, reads, self.rotary, self.precision, name='attention'
+      )(x)
+      return dense(width, writes, 'attention_out')(attended)
+
+    def transform(x: Array) -> Array:
+      hidden = dense(self.mlp_width or 4 * width, reads, 'mlp_in')(x)
+      return dense(width, writes, 'mlp_out')(nn.gelu(hidden, approximate=self.gelu == 'tanh'))
+
+    branches = {'norm_attention': attend} | ({'norm_mlp': transform} if self.mlp else {})
+    for name, branch in branches.items():
+      norm = nn.LayerNorm(epsilon=1e-5, name=name)
+      x = x + branch(norm(x)) if self.norm == 'pre' else norm(x + branch(x))
+    return x
 
 
 class Transformer(nn.Module):
-  """`layers` blocks and a final layer norm, causal, for up to `length` tokens.
+  """`layers` blocks, causal, for up to `length` tokens.
+
+  A final layer norm follows blocks that are normed before; those that are normed after their sums
+  end with one (as PyTorch's `TransformerEncoder` of layers with `norm_first=False`).
 
   Attributes:
     positions: 'learned', N(0, .02^2); 'sinusoidal'; or 'rotary', which turns queries and keys.
     mlp: whether blocks have one; without, it is attention only.
     start: 'gpt2', N(0, .02^2) and smaller by sqrt(2 * layers) where the stream is written; or
       'fan_in', truncated normals of variance 1 / inputs.
+    norm, mlp_width, gelu: of the blocks, see `Block`.
   """
 
   layers: int
@@ -142,6 +162,9 @@ class Transformer(nn.Module):
   mlp: bool = True
   start: str = 'gpt2'
   precision: str | None = None
+  norm: str = 'pre'
+  mlp_width: int = 0
+  gelu: str = 'tanh'
 
   @nn.compact
   def __call__(self, tokens: Array) -> Array:
@@ -153,9 +176,20 @@ class Transformer(nn.Module):
     elif self.positions == 'sinusoidal':
       tokens += sinusoids(length, width)[None]
     x = tokens.reshape(batch * length, width)
-    inits, rotary = INITS[self.start](self.layers), self.positions == 'rotary'
     for layer in range(self.layers):
-      x = Block(self.heads, length, inits, rotary, self.mlp, self.precision, name=f'block_{layer}')(
-        x
+      block = Block(
+        self.heads,
+        length,
+        INITS[self.start](self.layers),
+        rotary=self.positions == 'rotary',
+        mlp=self.mlp,
+        precision=self.precision,
+        norm=self.norm,
+        mlp_width=self.mlp_width,
+        gelu=self.gelu,
+        name=f'block_{layer}',
       )
-    return nn.LayerNorm(epsilon=1e-5, name='norm')(x).reshape(batch, length, width)
+      x = block(x)
+    if self.norm == 'pre':
+      x = nn.LayerNorm(epsilon=1e-5, name='norm')(x)
+    return x.reshape(batch, length, width)

@@ -103,6 +103,10 @@ def check(config: ConfigDict) -> None:
   one_of(config, 'model.positions', POSITIONS)
   one_of(config, 'model.init', INITS)
   between(config, 0, math.inf, 'model.label_scale')
+  if config.model.mlp_width and not config.model.mlp:
+    raise ValueError(
+      f'model.mlp_width is {config.model.mlp_width} and model.mlp False; leave 0 without an MLP'
+    )
   if config.model.sequence == 'transformer':
     _check_positions(config)
   one_of(config, 'eval.labels', LABEL_SETS)

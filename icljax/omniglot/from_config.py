@@ -226,6 +226,9 @@ def make_network(config: ConfigDict) -> LabelledItems:
     'positions': model.positions,
     'mlp': model.mlp,
     'start': model.init,
+    'norm': model.norm,
+    'mlp_width': model.mlp_width,
+    'gelu': model.gelu,
   }
   sequence = make_sequence_model(
     model.sequence,

@@ -25,6 +25,7 @@ from icljax.subjects import Data, Subject, WarmStart
 # a label is of.
 SAME_MODEL = (
   'model.sequence', 'model.layers', 'model.width', 'model.heads', 'model.embedder',
+  'model.norm', 'model.mlp_width', 'model.gelu',
 )  # fmt: skip
 SAME_ITEMS = (
   'data.example_type', 'data.side', 'data.components', 'data.procedural_classes',

@@ -77,8 +77,9 @@ def make_train_step(
   Returns:
     `step(data, settings, state, t, axis=None) -> (state, metrics)`. `data` is what the inputs of
     episodes point to, or None. The metrics are `loss` in nats per target, the global norm of the
-    model's gradient, and `stopped` where `stops_early`. With `axis`, the name of a mapped axis,
-    each of its members has its share of the batch, and gradients and metrics are averaged.
+    model's gradient, the model's `training_metrics`, and `stopped` where `stops_early`. With
+    `axis`, the name of a mapped axis, each of its members has its share of the batch, and gradients
+    and metrics are averaged.
   """
 
   def step(data: Any, settings: Settings, state: TrainState, t: Array, axis: str | None = None):
@@ -90,14 +91,15 @@ def make_train_step(
       model = make_predictor(settings.task, params, state.model_state)
       scores, side_loss, model_state = model.training_scores(episodes, axis)
       loss = losses.nats(scores, episodes).mean()
-      return loss + side_loss, (loss, model_state)
+      metrics = {'loss': loss} | model.training_metrics(scores, episodes)
+      return loss + side_loss, (metrics, model_state)
 
-    gradient, (loss, model_state) = jax.grad(loss_of, has_aux=True)(state.params)
+    gradient, (metrics, model_state) = jax.grad(loss_of, has_aux=True)(state.params)
     if axis is not None:
-      loss, gradient = jax.lax.pmean((loss, gradient), axis)
+      metrics, gradient = jax.lax.pmean((metrics, gradient), axis)
     optimizer = make_optimizer(settings.optimizer)
     updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-    metrics = {'loss': loss, 'gradient_norm': optax.tree.norm(without_read_out(gradient))}
+    metrics['gradient_norm'] = optax.tree.norm(without_read_out(gradient))
     params = optax.apply_updates(state.params, updates)
     return state.replace(params=params, opt_state=opt_state, model_state=model_state), metrics
 
