@@ -185,8 +185,8 @@ def test_checks_kinds_and_configs_import_no_jax():
         modules.append('.'.join(name.parts))
   code = (
     f'import sys, {", ".join(modules)}\n'
-    'from configs import glm, omniglot\n'
-    'for module in (glm, omniglot):\n'
+    'from configs import glm, linear_regression, omniglot\n'
+    'for module in (glm, linear_regression, omniglot):\n'
     '  icljax.checks.check(module.get_config())\n'
     '  icljax.checks.eval_modes(module.get_config())\n'
     'heavy = {"jax", "flax", "optax", "orbax", "matplotlib", "pandas", "tensorflow"}\n'
@@ -238,6 +238,7 @@ def test_names_that_configs_may_use_are_those_of_the_code():
   assert set(checks.OPTIMIZERS) == set(optimizers.OPTIMIZERS)
   assert set(checks.SEQUENCES) == set(sequence.SEQUENCES)
   assert set(checks.PRECISIONS) == {*sequence.PRECISIONS, 'auto'}
+  assert (checks.NORMS, checks.GELUS) == (transformer.NORMS, transformer.GELUS)
   assert set(glm_checks.FAMILIES) == set(families(2))
   assert set(glm_checks.TOKENS) == set(glm_model.TOKENS)
   assert omniglot_checks.POSITIONS == transformer.POSITIONS

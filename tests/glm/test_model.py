@@ -22,6 +22,7 @@ KINDS = pytest.mark.parametrize(
     ('interleaved', 'mixture', 'transformer'),
     ('pairs', 'eta', 'transformer'),
     ('interleaved', 'eta', 'transformer'),
+    ('interleaved_plain', 'known_noise', 'transformer'),
     ('pairs', 'mixture', 'lstm'),
     ('interleaved', 'mixture', 'rnn'),
   ],
@@ -119,14 +120,29 @@ def test_attention_is_softmax_attention(key):
   np.testing.assert_allclose(jax.jit(transformer.apply)(variables, tokens), expected, atol=2e-5)
 
 
-def test_shorter_episodes_use_the_first_positions():
+@pytest.mark.parametrize(
+  ('tokens', 'head'), [('pairs', 'mixture'), ('interleaved_plain', 'known_noise')]
+)
+def test_shorter_episodes_use_the_first_positions(tokens, head):
   model, episodes = (
-    predictor(),
+    predictor(tokens, head),
     jax.tree.map(lambda leaf: leaf[:3], draw('poisson', 'neg_binomial')),
   )
   short = jax.tree.map(lambda leaf: leaf[:, :5], episodes.replace(task=None))
   for whole, part in zip(outputs(model, episodes), outputs(model, short)):
     np.testing.assert_allclose(whole[:, :5], part, rtol=1e-5, atol=1e-5)
+
+
+def test_a_mean_of_known_noise_is_unbounded():
+  """It grows with the read-out's kernel, and the standard deviation is the task's noise."""
+  model = predictor('interleaved_plain', 'known_noise')
+  episodes = jax.tree.map(lambda leaf: leaf[:3], draw('poisson', 'neg_binomial'))
+  mean, scale = outputs(model, episodes)
+  params = model.params | {'head': jax.tree.map(lambda leaf: leaf * 1e4, model.params['head'])}
+  grown, _ = outputs(model.replace(params=params), episodes)
+  np.testing.assert_allclose(grown, 1e4 * mean, rtol=1e-3)
+  assert np.abs(grown).max() > 100
+  np.testing.assert_array_equal(scale, np.full((3, 8), 0.5, np.float32))
 
 
 def test_eta_stays_bounded_whatever_the_weights():
