@@ -48,6 +48,12 @@ one token per pair, which learns faster. Its `small` has half the width, its `wi
 stream's width, four heads, norms after the sums, the exact gelu, noise, clip and an early peak, at
 a tenth of the steps.
 
+Of `raventos`, quick, fresh tasks, seed 0: 4.416 nats per target, `plugin` 4.093, `naive` 10.07
+(10,000 episodes, ± .033 for the model); that is an error / D of .461 against w.x where ridge has
+.421. 137 seconds of a core, evaluation included. `plugin`, the posterior mean with known noise, is
+the best that such a model can be: `bayes` (1.514 there), from which regret counts, knows besides
+how sure it is, which one Gaussian of known noise cannot say.
+
 With T tokens (K of `pairs`, 2 K of `interleaved_plain`) and M the MLP's width (4 E but for `wide`)
 blocks have L (4 E^2 + 2 E M + 9 E + M) parameters, positions T E, the last norm 2 E (none where
 blocks are normed after), what reads plain tokens (D + 1) E, pairs (2 D + 5) E, and the read-out E,
