@@ -60,6 +60,9 @@ DEFAULTS = {
   'task.noise': 0.5,  # standard deviation of `linear`
   'task.r': 1.2,  # size of `neg_binomial`: variance is mean + mean^2 / r
   'task.classes': 4,  # of `multinomial`
+  # Size of the pool that an episode's weights are from; 0: fresh weights in every episode.
+  'task.n_tasks': 0,
+  'task.pool_seed': 0,  # from which the pool is drawn; one of M is the first M of every larger one
   # Steps between two growths; 0: no curriculum, all dimensions and pairs at once.
   'task.curriculum.interval': 0,
   'task.curriculum.dims_start': 2,

@@ -64,6 +64,12 @@ def eval_fields(config: ConfigDict, mode: str) -> frozenset[str]:
   return rule.reads if rule else frozenset()
 
 
+def hints(config: ConfigDict) -> Mapping[str, str]:
+  """What else is said of a value that is no number, by the field that wants one."""
+  subject = config.get('subject')
+  return checks_of(subject).HINTS if subject in SUBJECTS else {}
+
+
 def resumable(config: ConfigDict) -> frozenset[str]:
   """The fields in which a run may change when it is continued, besides those of the loop."""
   lengthened = {'training_steps'} if config.optimizer.schedule in ENDLESS else set()

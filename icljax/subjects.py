@@ -58,6 +58,7 @@ class Checks(Protocol):
 
   LOCATED_FIELDS: frozenset[str]  # as `jaxline_lite.rules.Rules.located_fields`
   ABSENT_FIELDS: Mapping[str, Any]  # as `jaxline_lite.rules.Rules.absent_fields`
+  HINTS: Mapping[str, str]  # as `jaxline_lite.rules.Rules.hints`
 
   def check(self, config: ConfigDict) -> None:
     """Raises ValueError for settings that cannot be built."""

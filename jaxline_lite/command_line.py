@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -12,6 +12,7 @@ from jaxline_lite.base_config import nearest
 from jaxline_lite.config_files import load_config
 from jaxline_lite.errors import BadInput
 from jaxline_lite.paths import expand
+from jaxline_lite.rules import Rules
 from jaxline_lite.run_folder import flat
 
 FLAGS = flags.FLAGS
@@ -87,7 +88,9 @@ def _suggestion(path: str, fields: Iterable[str]) -> str:
   return close or '; the config file and jaxline_lite/base_config.py list them'
 
 
-def _check_override(argument: str, value: str | None, config: ConfigDict) -> None:
+def _check_override(
+  argument: str, value: str | None, config: ConfigDict, hints: Mapping[str, str]
+) -> None:
   """Refuses an override of a field that is not there, or with a value of another kind."""
   negated = re.match(r'--?noconfig\.', argument) is not None
   path = re.sub(r'^--?(no)?config\.', '', argument)
@@ -109,10 +112,10 @@ def _check_override(argument: str, value: str | None, config: ConfigDict) -> Non
     )
   if value is None and kind is not bool:
     raise BadInput(f'--config.{path} has no value; give {NAMES[kind]}, as --config.{path}=VALUE')
-  _check_kind(path, kind, value)
+  _check_kind(path, kind, value, hints)
 
 
-def _check_kind(path: str, kind: type, value: str | None) -> None:
+def _check_kind(path: str, kind: type, value: str | None, hints: Mapping[str, str]) -> None:
   """Refuses the value of an override that is of another kind than its field."""
   parsers: dict[type, Callable[[str], Any]] = {
     int: int,
@@ -126,7 +129,9 @@ def _check_kind(path: str, kind: type, value: str | None) -> None:
   except (ValueError, SyntaxError) as error:
     whole = _whole_number(value) if kind is int else None
     instead = f' such as {whole}' if whole is not None else ''
-    raise BadInput(f'--config.{path} is {value!r}; allowed is {NAMES[kind]}{instead}') from error
+    hint = f': {hints[path]}' if path in hints else ''
+    allowed = f'{NAMES[kind]}{instead}{hint}'
+    raise BadInput(f'--config.{path} is {value!r}; allowed is {allowed}') from error
 
 
 def _whole_number(text: str | None) -> int | None:
@@ -147,13 +152,15 @@ def _parse_bool(text: str) -> None:
     raise ValueError(text)
 
 
-def _check_overrides(argv: Sequence[str], config: ConfigDict) -> None:
+def _check_overrides(
+  argv: Sequence[str], config: ConfigDict, hints: Mapping[str, str]
+) -> None:
   """Refuses the first override that the config cannot take."""
   for i, argument in enumerate(argv[1:], start=1):
     if re.match(r'--?(no)?config\.', argument):
       name, equals, value = argument.partition('=')
       following = argv[i + 1] if i + 1 < len(argv) and not argv[i + 1].startswith('--') else None
-      _check_override(name, value if equals else following, config)
+      _check_override(name, value if equals else following, config, hints)
 
 
 def _unknown_flag(name: str, argv: Sequence[str], config: ConfigDict) -> BadInput:
@@ -180,7 +187,7 @@ def _expand_home(match: re.Match[str]) -> str:
   return match[1] + str(expand(match[2], '--config'))
 
 
-def parse(argv: Sequence[str]) -> tuple[ConfigDict, str, dict[str, object]]:
+def parse(argv: Sequence[str], rules: Rules) -> tuple[ConfigDict, str, dict[str, object]]:
   """The config with its overrides, the mode, and the overrides by field.
 
   Raises:
@@ -189,7 +196,7 @@ def parse(argv: Sequence[str]) -> tuple[ConfigDict, str, dict[str, object]]:
   # Shells leave ~ alone behind an equals sign.
   argv = [re.sub(r'^(--?config=)(~[^/]*)', _expand_home, argument) for argument in argv]
   config = load_config(_config_file(argv))
-  _check_overrides(argv, config)
+  _check_overrides(argv, config, rules.hints(config))
   try:
     rest = FLAGS(list(argv))
   except flags.UnrecognizedFlagError as error:

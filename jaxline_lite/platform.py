@@ -113,7 +113,7 @@ def _refuse_foreign(
 
 def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
   rules = cast(Rules, importlib.import_module(checks))
-  config, mode, overrides = command_line.parse(argv)
+  config, mode, overrides = command_line.parse(argv, rules)
   evaluates = mode.startswith('eval')
 
   def make(config: ConfigDict) -> AbstractExperiment:

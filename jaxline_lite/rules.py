@@ -54,3 +54,7 @@ class Rules(Protocol):
     Each is the value that does what was done before the field existed, whatever new runs do.
     """
     ...
+
+  def hints(self, config: ConfigDict) -> Mapping[str, str]:
+    """What else is said of a value that is of another kind than its field, by dotted name."""
+    ...

@@ -40,10 +40,11 @@ LEVELS = [
 INSIDE = [
   {'kinds', 'images', 'cholesky'},
   {'checks', 'derived', 'classes', 'drawings'},
-  {'settings'},
+  {'settings', 'priors'},
   {'task', 'labels', 'samplers', 'sequences'},
   {'laplace', 'model'},
-  {'oracles', 'copier'},
+  {'oracles', 'copier', 'ridge', 'discrete'},
+  {'baselines'},
   {'from_config'},
   {'modes'},
   {'subject'},

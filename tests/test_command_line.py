@@ -137,6 +137,19 @@ WRONG = {
   'eval_joint of one family': (
     ['--config=configs/glm.py:poisson', "--config.eval_modes=('eval_joint',)"], ["'eval_joint'", 'of one family (poisson)', 'allowed are eval, eval_linear']
   ),
+  'an infinite pool': ([GLM, '--config.task.n_tasks=inf'], ["task.n_tasks is 'inf'", '0 means a fresh task per episode']),
+  'a pool called infinite': (
+    [GLM, '--config.task.n_tasks=infinite'], ["task.n_tasks is 'infinite'", '0 means a fresh task per episode']
+  ),
+  'a pool of less than nothing': (
+    [GLM, '--config.task.n_tasks=-1'], ['task.n_tasks is -1', '1 to 2147483647', '0 means a fresh task per episode']
+  ),
+  'a pool that cannot be counted': ([GLM, '--config.task.n_tasks=2147483648'], ['task.n_tasks is 2147483648', '1 to 2147483647']),
+  'the seed of a pool': ([GLM, '--config.task.pool_seed=-1'], ['task.pool_seed is -1', '0 to 4294967295']),
+  "a pool for a task of one's own": (
+    [GLM, '--config.task.n_tasks=4', '--config.task.own=examples.own_task:sparse'],
+    ['task.n_tasks is 4', "task.own is 'examples.own_task:sparse'", 'leave one of them out'],
+  ),
   'titles': (
     [GLM, '--jaxline_mode=eval', '--config.restore_path={tmp}/trained', '--config.eval.titles=A,B'],
     ["eval.titles is 'A,B'", '1 run(s)'],

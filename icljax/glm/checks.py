@@ -14,6 +14,8 @@ LOCATED_FIELDS: frozenset[str] = frozenset()
 ABSENT_FIELDS = {
   'task.own': '',
   'task.data_scale': 1.0,
+  'task.n_tasks': 0,
+  'task.pool_seed': 0,
   'model.end_bias': False,
   'task.curriculum.interval': 0,
   'task.curriculum.dims_start': 2,
@@ -22,6 +24,8 @@ ABSENT_FIELDS = {
   'task.curriculum.points_increment': 4,
   'eval.metrics': '',
 }
+HINTS = {'task.n_tasks': '0 means a fresh task per episode'}
+LARGEST_POOL = 2**31 - 1  # an index in a pool is a signed number of 32 bits
 RESERVED = {'joint'}  # names of eval modes that no family may take
 # The task that is evaluated, and the oracles that its targets are measured against.
 READS = frozenset({'seed', 'episodes', 'posterior_samples', 'scale'})
@@ -108,6 +112,7 @@ def check(config: ConfigDict) -> None:
     )
   at_least(config, 1, 'task.D', 'task.K', 'model.components', 'eval.posterior_samples')
   at_least(config, 2, 'task.classes')
+  _check_pool(config)
   _check_curriculum(config)
   positive(config, 'task.clip', infinite=True)
   positive(config, 'task.scale', 'task.data_scale', 'task.noise', 'task.r')
@@ -134,6 +139,20 @@ def _check_names(config: ConfigDict) -> None:
   if len({plugins.short_name(metric) for metric in metrics}) < len(metrics):
     raise ValueError(
       f'eval.metrics is {config.eval.metrics!r}; allowed are metrics with names that differ'
+    )
+
+
+def _check_pool(config: ConfigDict) -> None:
+  size = config.task.n_tasks
+  if not 0 <= size <= LARGEST_POOL:
+    raise ValueError(
+      f'task.n_tasks is {size}; allowed are whole numbers from 1 to {LARGEST_POOL}, and '
+      f'{HINTS["task.n_tasks"]}'
+    )
+  if size and config.task.own:
+    raise ValueError(
+      f'task.n_tasks is {size} and task.own is {config.task.own!r}, which draws its own weights: '
+      'leave one of them out'
     )
 
 

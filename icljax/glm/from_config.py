@@ -10,6 +10,7 @@ from icljax import plugins
 from icljax.families import Dispersion, Family, families
 from icljax.glm.checks import family_names, is_joint
 from icljax.glm.model import TOKENS, InContextModel
+from icljax.glm.priors import Pool
 from icljax.glm.task import GLM, Curriculum, FamilyTask, Ramp
 from icljax.models.heads import EtaHead, KnownNoiseHead, MixtureHead
 from icljax.models.sequence import end_precision, make_sequence_model
@@ -26,6 +27,7 @@ def make_glm(config: ConfigDict) -> GLM:
     points=config.task.K,
     data_scale=jnp.float32(config.task.data_scale),
     curriculum=_make_curriculum(config),
+    prior=Pool(jnp.int32(config.task.n_tasks), jnp.uint32(config.task.pool_seed)),
   )
 
 

@@ -1,9 +1,9 @@
 """Generalized linear models: the family, the weights and the inputs of an episode are drawn, then
 its responses.
 
-w ~ N(0, I) `[C, D]`, x ~ N(0, data_scale^2 I) `[K, D]`, eta = clip(scale * w.x, -clip, clip),
-y ~ family(eta), no intercept. With several families the episode's one is drawn uniformly and
-nothing in x or y's encoding names it.
+w ~ N(0, I) `[C, D]` or one of a pool of such weights, x ~ N(0, data_scale^2 I) `[K, D]`,
+eta = clip(scale * w.x, -clip, clip), y ~ family(eta), no intercept. With several families the
+episode's one is drawn uniformly, whatever its weights, and nothing in x or y's encoding names it.
 """
 
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from jax import Array
 
 from icljax.base import Episode, Task
 from icljax.families import Dispersion, Family
+from icljax.glm.priors import Gaussian, Pool, Prior
 from icljax.likelihoods import Likelihood, Mixture
 
 
@@ -99,6 +100,7 @@ class GLM(struct.PyTreeNode):
     curriculum: how dimensions and pairs grow in training, or None.
     active_dims, active_points: how many are in use; None for all. The other inputs are 0, the other
       pairs have no weight.
+    prior: what an episode's weights are drawn from.
   """
 
   scale: Array
@@ -112,6 +114,7 @@ class GLM(struct.PyTreeNode):
   curriculum: Curriculum | None = None
   active_dims: Array | None = None
   active_points: Array | None = None
+  prior: Prior = Gaussian()
 
   def at(self, step: Array) -> 'GLM':
     """The task of a training step."""
@@ -140,6 +143,23 @@ class GLM(struct.PyTreeNode):
     """C: linear predictors that the widest family needs."""
     return max(family.predictors for family in self.families)
 
+  def pool(self, count: int) -> Array:
+    """The first `count` weights of its pool, unscaled as `GLMTruth.w` is: `[count, C, D]`.
+
+    Raises:
+      ValueError: if its prior has no pool.
+    """
+    if not isinstance(self.prior, Pool):
+      raise ValueError(f'the prior of this task is {self.prior}, which has no pool: set a Pool')
+    shape = (self.predictors, self.dims)
+    return jax.vmap(lambda index: self.prior.weights(index, shape))(jnp.arange(count))
+
+  def with_fresh_weights(self) -> 'GLM':
+    """The same task with new weights in every episode, whatever its pool."""
+    if not isinstance(self.prior, Pool):
+      return self
+    return self.replace(prior=self.prior.replace(size=jnp.zeros_like(self.prior.size)))
+
   def eta(self, w: Array, x: Array) -> Array:
     """Linear predictors `[..., C]` of weights `[C, D]` at inputs `[..., D]`."""
     return jnp.clip(self.scale * x @ w.T, -self.clip, self.clip)
@@ -148,10 +168,12 @@ class GLM(struct.PyTreeNode):
     """One episode of `points` pairs. The key is consumed."""
     family_key, w_key, x_key, y_key = jax.random.split(key, 4)
     family = jax.random.randint(family_key, (), 0, len(self.families))
+    w, index = self.prior.draw(w_key, (self.predictors, self.dims))
     truth = GLMTruth(
       family=family if self.only is None else self.only,
-      w=jax.random.normal(w_key, (self.predictors, self.dims)),
+      w=w,
       glm=self,
+      index=index,
     )
     x = self.data_scale * jax.random.normal(x_key, (self.points, self.dims))
     weight = jnp.ones(self.points)
@@ -170,11 +192,13 @@ class GLMTruth(struct.PyTreeNode):
     family: the index of its family, `[]`.
     w: its weights, `[C, D]`.
     glm: the task that it was drawn from.
+    index: the index of its weights in the pool, `[]`; -1 of weights that are in none.
   """
 
   family: Array
   w: Array
   glm: GLM
+  index: Array
 
   def eta(self, x: Array) -> Array:
     """True linear predictors `[..., C]` at inputs `[..., D]`."""
@@ -201,3 +225,18 @@ def family_likelihood(task: FamilyTask, eta: Array, family: Array | int) -> Like
     member.likelihood(eta[..., None, : member.predictors], dispersion) for member in families
   )
   return Mixture(jnp.broadcast_to(log_weights[:, None], (*eta.shape[:-1], len(families), 1)), parts)
+
+
+def loses_to_atom(task: FamilyTask, y: Array) -> Array:
+  """Where targets `[...]` rule a family out, under the common measure of `Mixture`: `[F, ...]`.
+
+  A density counts for nothing at a value that a discrete family of the task can take.
+  """
+  parts = [
+    family.likelihood(jnp.zeros((*y.shape, family.predictors)), task.dispersion)
+    for family in task.families
+  ]
+  atoms = [part.support(y) for part in parts if part.discrete]
+  never = jnp.zeros(y.shape, bool)
+  is_atom = jnp.any(jnp.stack([never, *atoms]), axis=0)
+  return jnp.stack([never if part.discrete else is_atom for part in parts])

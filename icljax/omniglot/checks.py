@@ -33,6 +33,7 @@ LABEL_SETS = ('trained', 'holdout')
 TRAINED_KINDS = tuple(name for name, kind in KINDS.items() if kind.is_trained)
 LOCATED_FIELDS = frozenset({'data.manual_dir', 'data.data_dir', 'data.cache_dir', 'data.features'})
 ABSENT_FIELDS: dict[str, object] = {'data.digest': 'auto'}
+HINTS: dict[str, str] = {}
 FLAGS = (
   'data.omniglot_config.augment_images', 'data.generator_config.use_zipf_for_common_rare',
   'data.seq_config.grouped', 'data.seq_config.fewshot_replacement',

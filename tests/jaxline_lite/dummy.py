@@ -64,6 +64,11 @@ def absent_fields(config: ConfigDict) -> dict[str, Any]:
   return {'model.rate': 0.1}
 
 
+def hints(config: ConfigDict) -> dict[str, str]:
+  del config
+  return {'training_steps': '60 are enough'}
+
+
 def resumable(config: ConfigDict) -> frozenset[str]:
   return frozenset({'training_steps'}) if config.model.schedule == 'constant' else frozenset()
 
@@ -85,6 +90,7 @@ RULES = cast(
     why_no_mode=why_no_mode,
     eval_fields=eval_fields,
     absent_fields=absent_fields,
+    hints=hints,
     resumable=resumable,
     located_fields=located_fields,
     check_evaluated=check_evaluated,

@@ -188,7 +188,7 @@ def test_overrides_are_told_from_what_the_config_says(monkeypatch):
     ['run.py', '--config', f'{FILE}:paper,fast', '--config.eval_modes=("eval","eval_twice")'],
   )
   with flagsaver.flagsaver():
-    config, mode, overrides = command_line.parse(sys.argv)
+    config, mode, overrides = command_line.parse(sys.argv, RULES)
   assert (mode, overrides) == ('train', {'eval_modes': ('eval', 'eval_twice')})
   assert (config.eval_modes, config.checkpoint_dir) == (
     ('eval', 'eval_twice'),

@@ -1,0 +1,53 @@
+"""Priors over the weights of an episode: what draws them, and what can be said of all of them.
+
+Weights are standard normal `[C, D]` until the task scales them. The exact answers under each prior
+are one file per way to integrate: `laplace` and `ridge` (`Gaussian`), `discrete` (`Pool`).
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import Array
+
+from icljax.base import stream
+
+
+class Gaussian(struct.PyTreeNode):
+  """Each episode has weights of its own, N(0, I)."""
+
+  def draw(self, key: Array, shape: tuple[int, int]) -> tuple[Array, Array]:
+    """The weights `[C, D]` of an episode and -1, for they are in no pool. The key is consumed."""
+    return jax.random.normal(key, shape), jnp.int32(-1)
+
+
+class Pool(struct.PyTreeNode):
+  """Each episode has one of `size` weights, drawn uniformly; of size 0, weights of its own.
+
+  Weight i is a function of (seed, i): a pool takes no memory, one of M is the first M of every
+  larger one, and the size may be traced. Of size 0 it gives what `Gaussian` gives, to the bit.
+
+  Attributes:
+    size: M, from 0 to 2^31 - 1, int32 `[]`.
+    seed: from which its weights are drawn, uint32 `[]`.
+  """
+
+  size: Array
+  seed: Array
+
+  def weights(self, index: Array, shape: tuple[int, int]) -> Array:
+    """The weights `[C, D]` of one index `[]`, whether or not it is below the size."""
+    return jax.random.normal(jax.random.fold_in(stream(self.seed, 'pool'), index), shape)
+
+  def draw(self, key: Array, shape: tuple[int, int]) -> tuple[Array, Array]:
+    """The weights `[C, D]` of an episode and their index `[]`, -1 of fresh ones.
+
+    The key is consumed.
+    """
+    # The key itself draws fresh weights, as it did before there were pools.
+    chosen = jax.random.randint(jax.random.fold_in(key, 1), (), 0, jnp.maximum(self.size, 1))
+    is_fresh = self.size == 0
+    w = jnp.where(is_fresh, jax.random.normal(key, shape), self.weights(chosen, shape))
+    return w, jnp.where(is_fresh, -1, chosen)
+
+
+Prior = Gaussian | Pool
