@@ -12,7 +12,6 @@ from ml_collections import ConfigDict
 from icljax import plugins
 
 
-
 def names(listed: str) -> tuple[str, ...]:
   """The members of a comma-separated field."""
   return tuple(filter(None, (name.strip() for name in listed.split(','))))

@@ -152,9 +152,7 @@ def _parse_bool(text: str) -> None:
     raise ValueError(text)
 
 
-def _check_overrides(
-  argv: Sequence[str], config: ConfigDict, hints: Mapping[str, str]
-) -> None:
+def _check_overrides(argv: Sequence[str], config: ConfigDict, hints: Mapping[str, str]) -> None:
   """Refuses the first override that the config cannot take."""
   for i, argument in enumerate(argv[1:], start=1):
     if re.match(r'--?(no)?config\.', argument):
