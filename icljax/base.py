@@ -76,6 +76,11 @@ class Predictor:
     """log p(y_k | x_k, the pairs before) of the episodes' own targets, `[B, K]`, in nats."""
     return score(self.along(episodes), episodes)
 
+  def scores_and_means(self, episodes: Episode) -> tuple[Array, Array]:
+    """`score`, and the mean of every predictive distribution: both `[B, K]`."""
+    mean = lambda likelihood, episode: likelihood.given(episode.task).mean()
+    return self.score(episodes), jax.vmap(mean)(self.along(episodes), episodes)
+
   def training_scores(self, episodes: Episode, axis: str | None) -> tuple[Array, Array, Any]:
     """What a training step needs of a model.
 
