@@ -1,6 +1,7 @@
 """What the oracles cost and how exact they are, at D = 10, K = 40, coefficients N(0, .32^2).
 
-    python -m benchmarks.oracles               # both tables; wants a quiet machine
+    python -m benchmarks.oracles               # all tables; wants a quiet machine
+    python -m benchmarks.oracles linear        # one of them
 
 Modes: the maximum a posteriori coefficients after each of 0..39 pairs of 1,000 episodes.
 
@@ -17,9 +18,19 @@ Newton on the same contexts, in nats, computed in float64.
 
 Samples: the smaller of the effective numbers of samples of two neighbouring evidences, of 256, over
 1,000 episodes and 40 positions; and the time of `glm.oracles.prefixes` for them.
+
+Linear: CPU seconds of all threads, so that other programs hardly matter, for 512 episodes of linear
+regression as it was published (D = 8, K = 16, noise variance 1/4).
+
+    dMMSE    `glm.discrete.PoolPosterior`, which gives log-probabilities too, beside a loop over
+             prefixes in PyTorch that gives means; at 2^20 tasks the compiled program's memory
+    ridge    `glm.ridge.Ridge`, with variances, beside batched solves per prefix in PyTorch, of
+             means
 """
 
 import argparse
+import functools
+import math
 import time
 
 import jax
@@ -30,14 +41,18 @@ import statsmodels.api as sm
 from scipy.special import gammaln
 
 from configs import glm
+from icljax.ambient import fixed_arithmetic
 from icljax.base import Episode, draw_batch, stream
 from icljax.glm import laplace as posterior
+from icljax.glm.discrete import PoolPosterior
 from icljax.glm.laplace import sobol_normals
 from icljax.glm.oracles import CHUNK, prefixes
+from icljax.glm.ridge import Ridge
 from icljax.glm.task import GLM
 from icljax.subjects import subject_of
 
 ADAM_LENGTH, ADAM_RATE = 20, 0.05
+NOISE = 0.5
 
 
 def problem(family: str, count: int) -> tuple[GLM, Episode]:
@@ -179,24 +194,110 @@ def samples(family: str, count: int, repeats: int) -> None:
   )
 
 
+def cpu_seconds(run, repeats: int) -> float:
+  """The median CPU seconds of all threads that a function takes, after a first call."""
+  run()
+  taken = []
+  for _ in range(repeats):
+    start = time.process_time()
+    run()
+    taken.append(time.process_time() - start)
+  return float(np.median(taken))
+
+
+def torch_dmmse(x, y, w):
+  """dMMSE `[B, K]` of pairs `[B, K, D]`, `[B, K]` and a pool `[M, D]`, prefix by prefix."""
+  import torch
+
+  predictions = []
+  for k in range(x.shape[1]):
+    residuals = y[:, :k, None] - x[:, :k] @ w.T  # [B, k, M]
+    weights = torch.softmax(-(residuals**2).sum(1) / (2 * NOISE**2), dim=1)
+    predictions.append(((weights @ w) * x[:, k]).sum(1))
+  return torch.stack(predictions, dim=1)
+
+
+def torch_ridge(x, y):
+  """Ridge `[B, K]` of pairs `[B, K, D]`, `[B, K]`, prefix by prefix."""
+  import torch
+
+  penalty, predictions = NOISE**2 * torch.eye(x.shape[-1]), []
+  for k in range(x.shape[1]):
+    seen = x[:, :k]
+    w = torch.linalg.solve(seen.mT @ seen + penalty, (seen.mT @ y[:, :k, None])[..., 0])
+    predictions.append((w * x[:, k]).sum(1))
+  return torch.stack(predictions, dim=1)
+
+
+def linear(repeats: int) -> None:
+  """Prints the table of linear regression, and how far the two kinds of answer are apart."""
+  import torch
+
+  config = glm.get_config('linear')
+  config.update_from_flattened_dict({
+    'task.D': 8, 'task.K': 16, 'task.scale': 1.0, 'task.noise': NOISE, 'task.clip': math.inf,
+  })  # fmt: skip
+  task = subject_of(config).task(config)
+
+  def with_pool(size: int) -> GLM:
+    return task.replace(prior=task.prior.replace(size=jnp.int32(size)))
+
+  draw = jax.jit(draw_batch, static_argnums=2)
+  program = jax.jit(lambda predictor, episodes: predictor.scores_and_means(episodes))
+
+  def line(name, predictor, episodes, theirs=None):
+    ours, means = (
+      cpu_seconds(lambda: jax.block_until_ready(program(predictor, episodes)), repeats),
+      0,
+    )
+    text = f'{name:<16}{ours:>10.4f}'
+    if theirs is not None:
+      seconds = cpu_seconds(theirs, repeats)
+      means = np.asarray(program(predictor, episodes)[1])
+      text += (
+        f'{seconds:>10.4f}{seconds / ours:>8.1f}{np.abs(means - theirs().numpy()).max():>14.1e}'
+      )
+    print(text, flush=True)
+
+  print('\nlinear regression: CPU seconds for 512 episodes')
+  print('                      ours   PyTorch   ratio  largest gap')
+  for size in (2**10, 2**15):
+    pool = with_pool(size)
+    episodes = draw(pool, stream(jnp.uint32(0), 'benchmark'), 0, jnp.arange(512))
+    x, y, w = (torch.tensor(np.asarray(each)) for each in (episodes.x, episodes.y, pool.pool(size)))
+    loop = functools.partial(torch_dmmse, x, y, w[:, 0]) if size < 2**15 else None
+    line(f'dMMSE, M={size}', PoolPosterior(pool), episodes, loop)
+    if loop:
+      line('ridge', Ridge(task.scale, task.dispersion.noise), episodes, lambda: torch_ridge(x, y))
+  largest = PoolPosterior(with_pool(2**20))
+  memory = program.lower(largest, episodes).compile().memory_analysis().temp_size_in_bytes
+  print(f'dMMSE, M=2^20: {memory / 1e6:.1f} MB of temporary memory')
+
+
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('tables', nargs='*', help='some of modes, samples and linear; all if none')
   parser.add_argument('--episodes', type=int, default=1_000)
   parser.add_argument('--fits', type=int, default=200, help='fits of statsmodels in the sample')
   parser.add_argument('--repeats', type=int, default=5)
   arguments = parser.parse_args()
-  with jax.default_matmul_precision('highest'):
-    print(f'modes of {arguments.episodes} episodes x 40 lengths')
-    print(
-      'family        method                            seconds    ratio    mean gap  greatest     '
-      'least'
-    )
-    for family in ('poisson', 'neg_binomial'):
-      modes(family, arguments.episodes, arguments.fits, arguments.repeats)
-    print(f'\neffective number of samples, {arguments.episodes} episodes x 40 positions')
-    print('family           lowest       1%   median    seconds')
-    for family in ('poisson', 'neg_binomial', 'exponential', 'logistic'):
-      samples(family, arguments.episodes, arguments.repeats)
+  tables = arguments.tables or ['modes', 'samples', 'linear']
+  with fixed_arithmetic():
+    if 'modes' in tables:
+      print(f'modes of {arguments.episodes} episodes x 40 lengths')
+      print(
+        'family        method                            seconds    ratio    mean gap  greatest     '
+        'least'
+      )
+      for family in ('poisson', 'neg_binomial'):
+        modes(family, arguments.episodes, arguments.fits, arguments.repeats)
+    if 'samples' in tables:
+      print(f'\neffective number of samples, {arguments.episodes} episodes x 40 positions')
+      print('family           lowest       1%   median    seconds')
+      for family in ('poisson', 'neg_binomial', 'exponential', 'logistic'):
+        samples(family, arguments.episodes, arguments.repeats)
+    if 'linear' in tables:
+      linear(arguments.repeats)
 
 
 if __name__ == '__main__':

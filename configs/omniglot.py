@@ -156,10 +156,13 @@ DEFAULTS = {
   'optimizer.clip_norm': 1.0,  # bound of the gradient's global norm
   'optimizer.weight_decay': 0.1,  # of adamw
   'optimizer.momentum': 0.9,  # of sgd
-  # Steps without a better mean loss after which a run stops; 0: it never does.
+  # Steps without a better loss after which a run stops; 0: it never does.
   'early_stopping.patience': 0,
-  'early_stopping.min_delta': 0.0,  # nats by which a mean has to be lower to be better
-  'early_stopping.window': 100,  # steps whose mean loss is compared
+  # Whose loss: 'train', the mean over a window of the batches' own; 'pretrain', that of 64 held-out
+  # sequences at its end.
+  'early_stopping.on': 'train',
+  'early_stopping.min_delta': 0.0,  # nats by which it has to be lower to be better
+  'early_stopping.window': 100,  # steps of a window
   'eval_modes': ('eval_fewshot_holdout', 'eval_no_support_zipfian', 'eval_bursty'),
   'eval_interval': 1_000,
   'best_model_eval_metric': 'eval_fewshot_holdout/accuracy_closed',

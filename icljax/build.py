@@ -52,8 +52,10 @@ def make_settings(config: ConfigDict) -> Settings:
     'weight_decay': jnp.float32(optimizer.weight_decay),
     'momentum': jnp.float32(optimizer.momentum),
   }
-  task = subject_of(config).task(config)
-  return Settings(task, numbers, jnp.uint32(config.random_seed), _make_stop_rule(config))
+  subject, rule = subject_of(config), _make_stop_rule(config)
+  is_held_out = rule is not None and config.early_stopping.on != 'train'
+  held_out = subject.held_out_task(config) if is_held_out else None
+  return Settings(subject.task(config), numbers, jnp.uint32(config.random_seed), rule, held_out)
 
 
 def _make_stop_rule(config: ConfigDict) -> early_stopping.Rule | None:

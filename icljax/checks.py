@@ -19,6 +19,9 @@ ENDLESS = ('constant', 'inverse_sqrt')  # schedules that do not depend on traini
 # Of the transformer: where layer norms stand, and how gelu is computed.
 NORMS = ('pre', 'post')
 GELUS = ('tanh', 'erf')
+# Whose loss stops a run: that of the batches; of held-out episodes of the training task; or of the
+# same with new tasks, which are in no pool.
+STOPPED_ON = ('train', 'pretrain', 'latent')
 PRECISIONS = ('auto', 'highest', 'tf32', 'bfloat16')
 LARGEST_SEED = 2**32 - 1  # seeds are unsigned numbers of 32 bits, other whole numbers signed ones
 LARGEST_WHOLE = 2**31 - 1
@@ -34,6 +37,7 @@ ABSENT_FIELDS = {
   'optimizer.weight_decay': 0.1,
   'optimizer.momentum': 0.9,
   'early_stopping.patience': 0,
+  'early_stopping.on': 'train',
   'early_stopping.min_delta': 0.0,
   'early_stopping.window': 100,
 }
@@ -173,6 +177,7 @@ def _check_model(config: ConfigDict) -> None:
 def _check_training(config: ConfigDict) -> None:
   one_of(config, 'optimizer.name', OPTIMIZERS)
   one_of(config, 'optimizer.schedule', SCHEDULES)
+  one_of(config, 'early_stopping.on', STOPPED_ON)
   at_least(config, 1, 'training.batch_size', 'early_stopping.window')
   at_least(config, 0, 'optimizer.warmup_steps', 'early_stopping.patience')
   between(config, 0, 1, 'optimizer.momentum')

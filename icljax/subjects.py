@@ -88,6 +88,11 @@ class Subject(Protocol):
     ...
 
   @abc.abstractmethod
+  def held_out_task(self, config: ConfigDict) -> 'Task':
+    """The task whose loss stops a run early, as `early_stopping.on` names it."""
+    ...
+
+  @abc.abstractmethod
   def data(self, config: ConfigDict) -> Data:
     """What the inputs of episodes point to, read or made where need be."""
     ...

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from icljax.base import Episode, draw_batch, stream
 from icljax.families import Dispersion, families
+from icljax.glm.priors import Pool
 from icljax.glm.task import GLM
 
 NAMES = tuple(families(4))
@@ -31,6 +32,16 @@ def glm(
     dims=dims,
     points=points,
   )
+
+
+def with_pool(task: GLM, size: int, seed: int = 0) -> GLM:
+  """The same task with weights from a pool."""
+  return task.replace(prior=Pool(jnp.int32(size), jnp.uint32(seed)))
+
+
+def linear_regression(dims: int = 8, points: int = 16) -> GLM:
+  """Linear regression as it was published: weights N(0, I), noise of variance 1/4, no clip."""
+  return glm('linear', dims=dims, points=points, scale=1.0, clip=float('inf'))
 
 
 @jax.jit

@@ -150,6 +150,13 @@ WRONG = {
     [GLM, '--config.task.n_tasks=4', '--config.task.own=examples.own_task:sparse'],
     ['task.n_tasks is 4', "task.own is 'examples.own_task:sparse'", 'leave one of them out'],
   ),
+  'what stops a run': ([GLM, '--config.early_stopping.on=valid'], ["early_stopping.on is 'valid'", 'train, pretrain, latent']),
+  'new tasks of image sequences': (
+    ['--config=configs/omniglot.py', '--config.early_stopping.on=latent'], ["early_stopping.on is 'latent'", 'train and pretrain']
+  ),
+  "new tasks of a task of one's own": (
+    [GLM, '--config.early_stopping.on=latent', '--config.task.own=examples.own_task:sparse'], ["early_stopping.on is 'latent'", 'on=pretrain']
+  ),
   'titles': (
     [GLM, '--jaxline_mode=eval', '--config.restore_path={tmp}/trained', '--config.eval.titles=A,B'],
     ["eval.titles is 'A,B'", '1 run(s)'],

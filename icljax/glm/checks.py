@@ -149,6 +149,11 @@ def _check_pool(config: ConfigDict) -> None:
       f'task.n_tasks is {size}; allowed are whole numbers from 1 to {LARGEST_POOL}, and '
       f'{HINTS["task.n_tasks"]}'
     )
+  if config.early_stopping.on == 'latent' and config.task.own:
+    raise ValueError(
+      f"early_stopping.on is 'latent' and task.own is {config.task.own!r}, whose tasks are from no "
+      'pool: set early_stopping.on=pretrain'
+    )
   if size and config.task.own:
     raise ValueError(
       f'task.n_tasks is {size} and task.own is {config.task.own!r}, which draws its own weights: '

@@ -37,6 +37,11 @@ class GeneralizedLinearModels(Subject):
   def task(self, config: ConfigDict) -> FamilyTask:
     return from_config.training_task(config)
 
+  def held_out_task(self, config: ConfigDict) -> FamilyTask:
+    if config.early_stopping.on == 'latent':
+      return from_config.make_glm(config).with_fresh_weights()
+    return self.task(config)
+
   def data(self, config: ConfigDict) -> Data:
     del config
     return Data()

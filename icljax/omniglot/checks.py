@@ -101,6 +101,10 @@ def check(config: ConfigDict) -> None:
   _check_labels(config)
   _check_sequences(config)
   _check_embedder(config)
+  if config.early_stopping.on == 'latent':
+    raise ValueError(
+      "early_stopping.on is 'latent', which is for pools of weights; allowed are train and pretrain"
+    )
   one_of(config, 'model.positions', POSITIONS)
   one_of(config, 'model.init', INITS)
   between(config, 0, math.inf, 'model.label_scale')

@@ -47,6 +47,9 @@ class ImageSequences(Subject):
   def task(self, config: ConfigDict) -> Sequences:
     return from_config.make_sequences(config, KINDS[config.data.train_seqs])
 
+  def held_out_task(self, config: ConfigDict) -> Sequences:
+    return self.task(config)
+
   def data(self, config: ConfigDict) -> Data:
     return from_config.load_data(config)
 

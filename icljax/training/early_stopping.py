@@ -1,10 +1,11 @@
 """Stopping a run when its loss has ceased to fall, inside the compiled program.
 
 It is the same for one run and for many stacked. Every batch is fresh, so the training loss is an
-unbiased estimate of the loss on new episodes. Means over `window` steps are compared; once
-`patience` steps have brought no mean that is lower by `min_delta`, the run is stopped: further
-steps change nothing. No window counts that begins before `earliest`, the step at which the schedule
-has its peak and a curriculum is at its full size.
+unbiased estimate of the loss on new episodes. Means over `window` steps are compared, or instead
+the loss on held-out episodes at the end of every window; once `patience` steps have brought none
+that is lower by `min_delta`, the run is stopped: further steps change nothing. No window counts
+that begins before `earliest`, the step at which the schedule has its peak and a curriculum is at
+its full size.
 """
 
 from collections.abc import Callable
@@ -21,8 +22,8 @@ class Rule(struct.PyTreeNode):
 
   Attributes:
     patience: steps without a better mean after which the run is stopped.
-    min_delta: nats by which a mean has to be lower to be better.
-    window: steps whose mean loss is compared.
+    min_delta: nats by which a mean, or a held-out loss, has to be lower to be better.
+    window: steps whose mean loss is compared, or between two held-out losses.
     earliest: the first step that counts.
   """
 
@@ -37,7 +38,7 @@ class StopState(struct.PyTreeNode):
 
   Attributes:
     total: the sum of the loss over the present window, in nats.
-    best: the lowest mean of a window, in nats.
+    best: the lowest mean of a window, or the lowest held-out loss, in nats.
     best_step: the step at which that window ended.
     stopped: whether the run is stopped.
   """
@@ -54,11 +55,23 @@ def init_stop_state() -> StopState:
   return StopState(jnp.float32(0), highest, jnp.int32(0), jnp.bool_(False))
 
 
-def update_stop_state(rule: Rule, before: StopState, loss: Array, t: Array) -> StopState:
-  """The state after the step with index t, whose loss it was."""
-  steps = t + 1
-  full = steps % rule.window == 0
-  mean = (before.total + loss) / rule.window
+def ends_window(rule: Rule, t: Array) -> Array:
+  """Whether the step with index t is the last one of a window."""
+  return (t + 1) % rule.window == 0
+
+
+def update_stop_state(
+  rule: Rule, before: StopState, loss: Array, t: Array, held_out: Array | None = None
+) -> StopState:
+  """The state after the step with index t.
+
+  Args:
+    loss: the training loss of that step, in nats.
+    held_out: the held-out loss after it, in nats, which is read at the end of a window; None where
+      the training loss is what counts.
+  """
+  steps, full = t + 1, ends_window(rule, t)
+  mean = (before.total + loss) / rule.window if held_out is None else held_out
   better = full & (steps - rule.window >= rule.earliest) & (mean < before.best - rule.min_delta)
   best_step = jnp.where(better, steps, before.best_step)
   waited = steps - jnp.maximum(best_step, rule.earliest)
@@ -70,11 +83,15 @@ def update_stop_state(rule: Rule, before: StopState, loss: Array, t: Array) -> S
   )
 
 
-def stop_early(step: Callable[..., tuple[Any, dict[str, Array]]]) -> Callable[..., Any]:
+def stop_early(
+  step: Callable[..., tuple[Any, dict[str, Array]]], held_out_loss: Callable[..., Array]
+) -> Callable[..., Any]:
   """A training step that stops by `settings.stop`, with its state in `state.watch`.
 
   Args:
     step: (data, settings, state, t, axis) -> (state, metrics), among them `loss`.
+    held_out_loss: (data, settings, state, t) -> nats, asked at the end of every window where
+      `settings.held_out` is set.
 
   Returns:
     The same with the metric `stopped`, 1 from the last step on.
@@ -83,7 +100,15 @@ def stop_early(step: Callable[..., tuple[Any, dict[str, Array]]]) -> Callable[..
   def stopping_step(data, settings, state, t, axis=None):
     def go(state):
       after, metrics = step(data, settings, state, t, axis)
-      stop_state = update_stop_state(settings.stop, state.watch, metrics['loss'], t)
+      held_out = None
+      if settings.held_out is not None:
+        held_out = jax.lax.cond(
+          ends_window(settings.stop, t),
+          lambda state: held_out_loss(data, settings, state, t),
+          lambda _: jnp.float32(0),
+          after,
+        )
+      stop_state = update_stop_state(settings.stop, state.watch, metrics['loss'], t, held_out)
       stopped = stop_state.stopped.astype(jnp.float32)
       return after.replace(watch=stop_state), metrics | {'stopped': stopped}
 

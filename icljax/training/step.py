@@ -14,6 +14,10 @@ from icljax.training import losses
 from icljax.training.early_stopping import Rule, StopState, stop_early
 from icljax.training.schedules import Numbers
 
+# Episodes of a held-out loss, the same ones at every step, so that two losses differ by what was
+# learned between them. Scoring them once in a window costs little beside the window's steps.
+HELD_OUT_EPISODES = 64
+
 
 class TrainState(struct.PyTreeNode):
   """All that training changes. The names are part of saved states.
@@ -45,12 +49,15 @@ class Settings(struct.PyTreeNode):
     optimizer: the optimizer's numbers.
     seed: the seed of initialisation and training data.
     stop: when to stop early, or None.
+    held_out: the task of the episodes whose loss decides when to stop; None where the training loss
+      does.
   """
 
   task: Any
   optimizer: Numbers
   seed: Array
   stop: Rule | None = None
+  held_out: Any = None
 
 
 def without_read_out(gradient: Any) -> Any:
@@ -103,4 +110,11 @@ def make_train_step(
     params = optax.apply_updates(state.params, updates)
     return state.replace(params=params, opt_state=opt_state, model_state=model_state), metrics
 
-  return stop_early(step) if stops_early else step
+  def held_out_loss(data: Any, settings: Settings, state: TrainState, t: Array) -> Array:
+    """The loss in nats on held-out episodes; every device scores all of them."""
+    task, key = settings.held_out.at(t), stream(settings.seed, 'held_out')
+    episodes = render(task, data, draw_batch(task, key, 0, jnp.arange(HELD_OUT_EPISODES)))
+    model = make_predictor(settings.task, state.params, state.model_state)
+    return losses.nats(model.score(episodes), episodes).mean()
+
+  return stop_early(step, held_out_loss) if stops_early else step

@@ -1,16 +1,20 @@
 """Early stopping: when, never before the peak, and to the same bits however a run is cut."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from icljax import build, checks
+from icljax.base import draw_batch, stream
 from icljax.experiment import Experiment
 from icljax.training.early_stopping import Rule, init_stop_state, update_stop_state
 from jaxline_lite import modes
 from jaxline_lite.files import read_lines
 from tests.configs import tiny
+from tests.glms import draw_at
 
 
 def stop_after(losses, **rule) -> int | None:
@@ -88,6 +92,93 @@ def test_the_earliest_step_is_that_of_the_peak_and_the_full_size(fields, earlies
   assert (
     int(build.make_settings(tiny(early_stopping__patience=5, **fields)).stop.earliest) == earliest
   )
+
+
+def test_a_held_out_loss_is_read_at_the_end_of_a_window_alone():
+  """The training loss falls all the time; what counts ceases to at step 6."""
+  rule = Rule(*map(jnp.asarray, (4, 0.0, 2, 0)))
+  stop_state, stopped = init_stop_state(), []
+  for t in range(12):
+    held_out = jnp.float32(max(10 - t, 5) if t % 2 else -100)
+    stop_state = update_stop_state(rule, stop_state, jnp.float32(-t), jnp.int32(t), held_out)
+    stopped.append(bool(stop_state.stopped))
+  assert float(stop_state.best) == 5
+  assert int(stop_state.best_step) == 6
+  assert stopped.index(True) + 1 == 10
+
+
+HELD_OUT = {
+  'task__n_tasks': 4, 'early_stopping__patience': 20, 'early_stopping__window': 10,
+  'optimizer__schedule': 'constant', 'optimizer__warmup_steps': 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(('on', 'is_fresh'), [('pretrain', False), ('latent', True)])
+def test_held_out_episodes_are_of_the_pool_or_of_new_tasks(on, is_fresh):
+  settings = build.make_settings(tiny(early_stopping__on=on, **HELD_OUT))
+  index = draw_at(settings.held_out, jnp.arange(32)).task.index
+  assert bool((index == -1).all()) == is_fresh
+  assert int(settings.task.prior.size) == 4
+
+
+def test_where_nothing_is_held_out_settings_are_as_they_were():
+  assert build.make_settings(tiny(early_stopping__on='train', **HELD_OUT)).held_out is None
+  without_patience = HELD_OUT | {'early_stopping__patience': 0, 'early_stopping__on': 'latent'}
+  assert build.make_settings(tiny(**without_patience)).held_out is None
+
+
+@pytest.mark.parametrize('on', ['pretrain', 'latent'])
+def test_the_held_out_loss_is_that_of_the_model_after_the_window(on):
+  """It is the loss on 64 episodes of a stream of its own, and changes no parameter."""
+  config = tiny(early_stopping__on=on, **HELD_OUT)
+  experiment = Experiment(config, jax.devices()[:1])
+  experiment.step(0, 10)
+  watch, settings = experiment.state.watch, build.make_settings(config)
+  key = stream(jnp.uint32(config.random_seed), 'held_out')
+  episodes = draw_batch(settings.held_out, key, 0, jnp.arange(64))
+  model = build.make_predictor(config, experiment.state.params)
+  expected = -float(model.score(episodes).mean())
+  assert float(watch.best) == pytest.approx(expected, abs=1e-5)
+  assert int(watch.best_step) == 10
+  plain = Experiment(tiny(**HELD_OUT), jax.devices()[:1])
+  plain.step(0, 10)
+  for ours, theirs in zip(
+    jax.tree.leaves(experiment.state.params), jax.tree.leaves(plain.state.params)
+  ):
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_run_that_memorises_its_pool_stops_on_new_tasks_alone():
+  """Two tasks are soon known, at which time new ones are predicted ever worse."""
+  fields = HELD_OUT | {
+    'task__n_tasks': 2, 'training_steps': 400, 'optimizer__learning_rate': 1e-2,
+    'early_stopping__patience': 60, 'task__scale': 1.0,
+  }  # fmt: skip
+  stopped = {}
+  for on in ('pretrain', 'latent'):
+    experiment = Experiment(tiny(early_stopping__on=on, **fields), jax.devices()[:1])
+    for first in range(0, 200, 40):
+      experiment.step(first, 40)
+    stopped[on] = experiment.stopped
+  assert stopped == {'pretrain': False, 'latent': True}
+
+
+def test_a_run_on_a_held_out_loss_has_the_same_bits_in_other_pieces():
+  config = tiny(early_stopping__on='latent', **HELD_OUT)
+  states = []
+  for pieces in ((0, 30), (0, 7, 20, 30)):
+    experiment = Experiment(config, jax.devices()[:1])
+    for first, end in itertools.pairwise(pieces):
+      experiment.step(first, end - first)
+    states.append(experiment.state)
+  for ours, theirs in zip(*map(jax.tree.leaves, states)):
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_run_on_a_held_out_loss_never_stops_before_the_peak():
+  fields = HELD_OUT | {'optimizer__schedule': 'triangle', 'optimizer__warmup_steps': 25}
+  rule = build.make_settings(tiny(early_stopping__on='latent', **fields)).stop
+  assert int(rule.earliest) == 25
 
 
 @pytest.fixture(scope='module')

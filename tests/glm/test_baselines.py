@@ -1,0 +1,80 @@
+"""Which answers stand beside a model, and what each of them knows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from icljax.glm.baselines import baselines
+from icljax.glm.discrete import PoolPosterior
+from tests.glms import draw_at, eta_of, glm, linear_regression, true_log_prob, with_pool
+
+
+@jax.jit
+def scores_and_means(predictor, episodes):
+  return predictor.scores_and_means(episodes)
+
+
+@pytest.mark.parametrize(
+  ('names', 'size', 'expected'),
+  [
+    (('linear',), 0, ['ridge', 'ols', 'zero', 'true']),
+    (('linear',), 3, ['ridge', 'dmmse', 'ols', 'zero', 'true']),
+    (('poisson',), 0, ['bayes', 'true']),
+    (('poisson', 'linear'), 3, ['bayes', 'bayes_pool', 'true']),
+  ],
+)
+def test_names_go_by_family_and_pool(names, size, expected):
+  task = with_pool(glm(*names), size)
+  assert list(baselines(task, task.with_fresh_weights(), 16)) == expected
+  if not size:
+    assert list(baselines(glm(*names), task, 16)) == expected
+
+
+def test_dmmse_keeps_the_pool_of_the_run_when_tasks_are_new():
+  task = with_pool(linear_regression(), 64)
+  new = task.with_fresh_weights()
+  episodes = draw_at(new, jnp.arange(64))
+  dmmse = baselines(task, new, 16)['dmmse']
+  expected = scores_and_means(PoolPosterior(task), episodes)
+  np.testing.assert_array_equal(scores_and_means(dmmse, episodes)[0], expected[0])
+
+
+def test_of_pool_tasks_dmmse_is_better_than_ridge_and_of_new_ones_worse():
+  task = with_pool(linear_regression(), 64)
+  nats = {}
+  for where, drawn in (('pool', task), ('new', task.with_fresh_weights())):
+    episodes = draw_at(drawn, jnp.arange(512))
+    for name, predictor in baselines(task, drawn, 16).items():
+      nats[name, where] = -float(scores_and_means(predictor, episodes)[0].mean())
+  assert nats['true', 'pool'] < nats['dmmse', 'pool'] < nats['ridge', 'pool'] - 0.2
+  assert nats['true', 'new'] < nats['ridge', 'new'] < nats['dmmse', 'new'] - 0.2
+  assert nats['ridge', 'new'] < min(nats['ols', 'new'], nats['zero', 'new'])
+
+
+def test_ridge_is_bayes_where_nothing_is_clipped():
+  task = linear_regression(4, 8)
+  episodes = draw_at(task, jnp.arange(32))
+  from_samples = baselines(task.replace(families=glm('linear', 'poisson').families), task, 16)
+  assert 'ridge' in from_samples  # families are those of the evaluated task
+  ridge = scores_and_means(from_samples['ridge'], episodes)[0]
+  pool = scores_and_means(PoolPosterior(with_pool(task, 2**16)), episodes)[0]
+  # A large pool is nearly Gaussian: before much is seen they agree.
+  np.testing.assert_allclose(ridge[:, :3].mean(), pool[:, :3].mean(), atol=0.02)
+
+
+def test_all_know_the_numbers_of_the_evaluated_task():
+  trained = with_pool(linear_regression(), 4)
+  evaluated = trained.replace(scale=jnp.float32(0.1))
+  episodes = draw_at(evaluated, jnp.arange(64))
+  named = baselines(trained, evaluated, 16)
+  for name in ('ridge', 'dmmse', 'zero'):
+    error = scores_and_means(named[name], episodes)[1] - eta_of(episodes)[..., 0]
+    assert float((error**2).mean()) < 0.1
+
+
+def test_true_is_told_the_weights():
+  task = glm('poisson', 'linear')
+  episodes = draw_at(task, jnp.arange(16))
+  scores, _ = scores_and_means(baselines(task, task, 16)['true'], episodes)
+  np.testing.assert_allclose(scores, true_log_prob(episodes), rtol=1e-6)
