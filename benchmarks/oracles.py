@@ -22,14 +22,12 @@ Samples: the smaller of the effective numbers of samples of two neighbouring evi
 Linear: CPU seconds of all threads, so that other programs hardly matter, for 512 episodes of linear
 regression as it was published (D = 8, K = 16, noise variance 1/4).
 
-    dMMSE    `glm.discrete.PoolPosterior`, which gives log-probabilities too, beside a loop over
-             prefixes in PyTorch that gives means; at 2^20 tasks the compiled program's memory
-    ridge    `glm.ridge.Ridge`, with variances, beside batched solves per prefix in PyTorch, of
-             means
+    dMMSE    `glm.discrete.PoolPosterior`, means and log-probabilities, beside a loop over prefixes
+             in PyTorch, one thread, means; at 2^20 tasks the compiled program's memory
+    ridge    `glm.ridge.Ridge`, the same, beside batched solves per prefix in PyTorch, means
 """
 
 import argparse
-import functools
 import math
 import time
 
@@ -239,38 +237,31 @@ def linear(repeats: int) -> None:
   })  # fmt: skip
   task = subject_of(config).task(config)
 
-  def with_pool(size: int) -> GLM:
-    return task.replace(prior=task.prior.replace(size=jnp.int32(size)))
-
+  torch.set_num_threads(1)
   draw = jax.jit(draw_batch, static_argnums=2)
   program = jax.jit(lambda predictor, episodes: predictor.scores_and_means(episodes))
+  episodes = draw(task, stream(jnp.uint32(0), 'benchmark'), 0, jnp.arange(512))
+  x, y = torch.tensor(np.asarray(episodes.x)), torch.tensor(np.asarray(episodes.y))
 
-  def line(name, predictor, episodes, theirs=None):
-    ours, means = (
-      cpu_seconds(lambda: jax.block_until_ready(program(predictor, episodes)), repeats),
-      0,
-    )
-    text = f'{name:<16}{ours:>10.4f}'
-    if theirs is not None:
-      seconds = cpu_seconds(theirs, repeats)
-      means = np.asarray(program(predictor, episodes)[1])
-      text += (
-        f'{seconds:>10.4f}{seconds / ours:>8.1f}{np.abs(means - theirs().numpy()).max():>14.1e}'
-      )
-    print(text, flush=True)
+  def pooled(size: int) -> GLM:
+    return task.replace(prior=task.prior.replace(size=jnp.int32(size)))
+
+  def line(name, predictor, theirs=None):
+    seconds = cpu_seconds(lambda: jax.block_until_ready(program(predictor, episodes)), repeats)
+    print(f'{name:<16}{seconds:>10.4f}', end='' if theirs else '\n', flush=True)
+    if theirs:
+      torch_seconds, means = cpu_seconds(theirs, repeats), program(predictor, episodes)[1]
+      gap = np.abs(np.asarray(means) - theirs().numpy()).max()
+      print(f'{torch_seconds:>10.4f}{torch_seconds / seconds:>8.1f}{gap:>14.1e}', flush=True)
 
   print('\nlinear regression: CPU seconds for 512 episodes')
   print('                      ours   PyTorch   ratio  largest gap')
-  for size in (2**10, 2**15):
-    pool = with_pool(size)
-    episodes = draw(pool, stream(jnp.uint32(0), 'benchmark'), 0, jnp.arange(512))
-    x, y, w = (torch.tensor(np.asarray(each)) for each in (episodes.x, episodes.y, pool.pool(size)))
-    loop = functools.partial(torch_dmmse, x, y, w[:, 0]) if size < 2**15 else None
-    line(f'dMMSE, M={size}', PoolPosterior(pool), episodes, loop)
-    if loop:
-      line('ridge', Ridge(task.scale, task.dispersion.noise), episodes, lambda: torch_ridge(x, y))
-  largest = PoolPosterior(with_pool(2**20))
-  memory = program.lower(largest, episodes).compile().memory_analysis().temp_size_in_bytes
+  w = torch.tensor(np.asarray(pooled(2**10).pool(2**10)))[:, 0]
+  line('dMMSE, M=2^10', PoolPosterior(pooled(2**10)), lambda: torch_dmmse(x, y, w))
+  line('dMMSE, M=2^15', PoolPosterior(pooled(2**15)))
+  line('ridge', Ridge(task.scale, task.dispersion.noise), lambda: torch_ridge(x, y))
+  largest = program.lower(PoolPosterior(pooled(2**20)), episodes).compile()
+  memory = largest.memory_analysis().temp_size_in_bytes
   print(f'dMMSE, M=2^20: {memory / 1e6:.1f} MB of temporary memory')
 
 

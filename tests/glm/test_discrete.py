@@ -28,8 +28,10 @@ def along(predictor, episodes):
 def log_pmf(name: str, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
   """log p of targets `[K]` under tasks `[M, K, C]` by scipy, `[M, K]`."""
   if name == 'multinomial':
-    each = special.log_softmax(eta, axis=-1)
-    return np.take_along_axis(each, y.astype(int)[None, :, None], axis=-1)[..., 0]
+    classes = eta.shape[-1]
+    index = np.clip(y, 0, classes - 1).astype(int)[None, :, None]
+    each = np.take_along_axis(special.log_softmax(eta, axis=-1), index, axis=-1)[..., 0]
+    return np.where((y == np.floor(y)) & (y < classes), each, -np.inf)
   eta = eta[..., 0]
   if name == 'linear':
     return stats.norm.logpdf(y, eta, 0.5)
