@@ -134,7 +134,8 @@ class PoolPosterior(Predictor, struct.PyTreeNode):
       for family in self.task.families
     ]
     log_prob = jnp.stack([part.log_prob(y[:, None]) for part in parts])
-    log_prob = jnp.where(loses_to_atom(self.task, y)[..., None], -jnp.inf, log_prob)
+    is_ruled_out = loses_to_atom(self.task.families, self.task.dispersion, y)
+    log_prob = jnp.where(is_ruled_out[..., None], -jnp.inf, log_prob)
     return log_prob, jnp.stack([part.mean() for part in parts])
 
   def _draw(self, chunk: Array) -> tuple[Array, Array]:

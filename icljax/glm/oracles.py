@@ -21,7 +21,7 @@ from icljax.base import Episode, Predictor
 from icljax.families import Family
 from icljax.glm import laplace as posterior
 from icljax.glm.laplace import Prior
-from icljax.glm.task import GLM, FamilyTask
+from icljax.glm.task import GLM, FamilyTask, loses_to_atom
 from icljax.likelihoods import Likelihood, Mixture
 
 ORACLES = ('true', 'map', 'plugin', 'bayes_family', 'bayes', 'naive')
@@ -144,18 +144,7 @@ class Oracles(struct.PyTreeNode):
 
     What is possible is meant under the common measure of `Mixture`.
     """
-    parts = [
-      family.likelihood(jnp.zeros((*y.shape, family.predictors)), self.prior.dispersion)
-      for family in self.prior.families
-    ]
-    atom = jnp.any(
-      jnp.stack([part.support(y) for part in parts if part.discrete] or [jnp.zeros(y.shape, bool)]),
-      axis=0,
-    )
-    density_at_atom = jnp.stack(
-      [jnp.zeros(y.shape, bool) if part.discrete else atom for part in parts]
-    )
-    seen = jnp.cumsum(density_at_atom, axis=1) > 0
+    seen = jnp.cumsum(loses_to_atom(self.prior.families, self.prior.dispersion, y), axis=1) > 0
     return jnp.where(jnp.pad(seen, ((0, 0), (1, 0))), -jnp.inf, 0.0)
 
 

@@ -149,10 +149,10 @@ class GLM(struct.PyTreeNode):
     Raises:
       ValueError: if its prior has no pool.
     """
-    if not isinstance(self.prior, Pool):
-      raise ValueError(f'the prior of this task is {self.prior}, which has no pool: set a Pool')
-    shape = (self.predictors, self.dims)
-    return jax.vmap(lambda index: self.prior.weights(index, shape))(jnp.arange(count))
+    prior, shape = self.prior, (self.predictors, self.dims)
+    if not isinstance(prior, Pool):
+      raise ValueError(f'the prior of this task is {prior}, which has no pool: set a Pool')
+    return jax.vmap(lambda index: prior.weights(index, shape))(jnp.arange(count))
 
   def with_fresh_weights(self) -> 'GLM':
     """The same task with new weights in every episode, whatever its pool."""
@@ -227,14 +227,13 @@ def family_likelihood(task: FamilyTask, eta: Array, family: Array | int) -> Like
   return Mixture(jnp.broadcast_to(log_weights[:, None], (*eta.shape[:-1], len(families), 1)), parts)
 
 
-def loses_to_atom(task: FamilyTask, y: Array) -> Array:
+def loses_to_atom(families: tuple[Family, ...], dispersion: Dispersion, y: Array) -> Array:
   """Where targets `[...]` rule a family out, under the common measure of `Mixture`: `[F, ...]`.
 
-  A density counts for nothing at a value that a discrete family of the task can take.
+  A density counts for nothing at a value that a discrete one of the families can take.
   """
   parts = [
-    family.likelihood(jnp.zeros((*y.shape, family.predictors)), task.dispersion)
-    for family in task.families
+    family.likelihood(jnp.zeros((*y.shape, family.predictors)), dispersion) for family in families
   ]
   atoms = [part.support(y) for part in parts if part.discrete]
   never = jnp.zeros(y.shape, bool)

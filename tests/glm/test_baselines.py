@@ -52,15 +52,19 @@ def test_of_pool_tasks_dmmse_is_better_than_ridge_and_of_new_ones_worse():
   assert nats['ridge', 'new'] < min(nats['ols', 'new'], nats['zero', 'new'])
 
 
-def test_ridge_is_bayes_where_nothing_is_clipped():
-  task = linear_regression(4, 8)
-  episodes = draw_at(task, jnp.arange(32))
-  from_samples = baselines(task.replace(families=glm('linear', 'poisson').families), task, 16)
-  assert 'ridge' in from_samples  # families are those of the evaluated task
-  ridge = scores_and_means(from_samples['ridge'], episodes)[0]
-  pool = scores_and_means(PoolPosterior(with_pool(task, 2**16)), episodes)[0]
-  # A large pool is nearly Gaussian: before much is seen they agree.
+def test_a_large_pool_is_answered_as_gaussian_weights_are():
+  """Before much is seen, so that many tasks of the pool are still possible."""
+  task = with_pool(linear_regression(4, 8), 2**16)
+  episodes = draw_at(task.with_fresh_weights(), jnp.arange(32))
+  named = baselines(task, task, 16)
+  ridge, pool = (scores_and_means(named[name], episodes)[0] for name in ('ridge', 'dmmse'))
   np.testing.assert_allclose(ridge[:, :3].mean(), pool[:, :3].mean(), atol=0.02)
+
+
+def test_families_are_those_of_the_evaluated_task():
+  joint, single = glm('linear', 'poisson'), glm('linear')
+  assert 'ridge' in baselines(joint, single, 16)
+  assert 'ridge' not in baselines(single, joint, 16)
 
 
 def test_all_know_the_numbers_of_the_evaluated_task():
