@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
+from icljax.ambient import PRNG, as_threefry
 from icljax.base import stream
 
 
@@ -36,18 +37,25 @@ class Pool(struct.PyTreeNode):
 
   def weights(self, index: Array, shape: tuple[int, int]) -> Array:
     """The weights `[C, D]` of one index `[]`, whether or not it is below the size."""
-    return jax.random.normal(jax.random.fold_in(stream(self.seed, 'pool'), index), shape)
+    return jax.random.normal(self._key(index), shape)
 
   def draw(self, key: Array, shape: tuple[int, int]) -> tuple[Array, Array]:
     """The weights `[C, D]` of an episode and their index `[]`, -1 of fresh ones.
 
     The key is consumed.
     """
-    # The key itself draws fresh weights, as it did before there were pools.
+    # The key itself draws fresh weights, as it did before there were pools. The choice is between
+    # keys: one between draws is compiled with them, and may round them otherwise.
+    key = as_threefry(key)
     chosen = jax.random.randint(jax.random.fold_in(key, 1), (), 0, jnp.maximum(self.size, 1))
-    is_fresh = self.size == 0
-    w = jnp.where(is_fresh, jax.random.normal(key, shape), self.weights(chosen, shape))
+    is_fresh, own = self.size == 0, jax.random.key_data(self._key(chosen))
+    drawn_by = jnp.where(is_fresh, jax.random.key_data(key), own)
+    w = jax.random.normal(jax.random.wrap_key_data(drawn_by, impl=PRNG), shape)
     return w, jnp.where(is_fresh, -1, chosen)
+
+  def _key(self, index: Array) -> Array:
+    """The key that draws the weights of an index `[]`."""
+    return jax.random.fold_in(stream(self.seed, 'pool'), index)
 
 
 Prior = Gaussian | Pool
