@@ -96,6 +96,10 @@ DEFAULTS = glm.DEFAULTS | {
   'optimizer.warmup_steps': 3_000,  # the peak in the middle
   'optimizer.clip_norm': math.inf,
   'eval_interval': 1_000,
+  # auto: eval_latent, and where there is a pool eval_pretrain
+  'eval_modes': ('auto',),
+  'best_model_eval_metric': 'eval_latent/error',
+  'eval.episodes': 0,  # 10,000; of pools of over 65,536 tasks 2,048
 }
 WIDE_NOISE = 0.125**0.5
 PRESETS = {

@@ -7,6 +7,8 @@
     frame = icljax.metrics('runs/*', ['random_seed'])  # a pandas DataFrame of all that is on disk
     model = icljax.load(run)                           # the newest checkpoint of a run
     likelihood = model.at(x_context, y_context, x_query)  # [k, D], [k], [Q, D] -> one per query
+    ridge = icljax.predictor('ridge', run)             # what can be known without training: `at`
+    made = icljax.prompt([(w, 5), (v, 2)], query=v)    # pairs of linear regressions, made by hand
     likelihood.mean(), likelihood.sample(key), likelihood.log_prob(y)
 
 Start reading at `icljax/base.py`.
@@ -16,11 +18,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-  from icljax.predict import load
+  from icljax.contexts import prompt
+  from icljax.predict import load, predictor
   from icljax.runs import compare, config, evaluate, metrics, train
 
-__all__ = ['compare', 'config', 'evaluate', 'load', 'metrics', 'train']
-_HOMES = {'load': 'icljax.predict'}  # the others are in icljax.runs
+__all__ = ['compare', 'config', 'evaluate', 'load', 'metrics', 'predictor', 'prompt', 'train']
+_HOMES = {
+  'load': 'icljax.predict',
+  'predictor': 'icljax.predict',
+  'prompt': 'icljax.contexts',
+}  # the others are in icljax.runs
 
 
 def __getattr__(name: str):

@@ -50,6 +50,11 @@ def absent_fields(config: ConfigDict) -> Mapping[str, Any]:
   return ABSENT_FIELDS | dict(of_subject)
 
 
+def chosen_fields(config: ConfigDict) -> dict[str, Any]:
+  """What is chosen for fields that a config leaves open, by dotted name."""
+  return checks_of(config.subject).chosen_fields(config) if config.subject in SUBJECTS else {}
+
+
 def eval_modes(config: ConfigDict) -> tuple[str, ...]:
   """The names of all eval modes that a run of this config can have."""
   return tuple(checks_of(config.subject).mode_rules(config))
@@ -127,6 +132,8 @@ def check(config: ConfigDict) -> None:
     ValueError: naming the field, what was given and what is allowed.
   """
   one_of(config, 'subject', SUBJECTS)
+  config = config.copy_and_resolve_references()
+  config.update_from_flattened_dict(chosen_fields(config))
   _check_ranges(config)
   _check_model(config)
   checks_of(config.subject).check(config)

@@ -16,6 +16,7 @@ from jaxline_lite.errors import BadInput, without_flags
 from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
 from jaxline_lite.paths import expand
+from jaxline_lite.rules import with_chosen_fields
 from jaxline_lite.run_folder import flat, plain, read_config, read_valid_config, run_of
 
 EXPERIMENT = 'icljax.experiment:Experiment'
@@ -62,6 +63,7 @@ def train(config: ConfigDict, evaluates_along: bool = False) -> Path:
     raise BadInput(
       f"train was given {config!r}; it takes a config, such as icljax.config('glm') gives"
     )
+  config = with_chosen_fields(config, checks)
   modes.check(config, 'train_eval' if evaluates_along else 'train', checks)
   return modes.train(_make, config, checks, evaluates_along)
 

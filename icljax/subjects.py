@@ -64,6 +64,10 @@ class Checks(Protocol):
     """Raises ValueError for settings that cannot be built."""
     ...
 
+  def chosen_fields(self, config: ConfigDict) -> dict[str, Any]:
+    """As `jaxline_lite.rules.Rules.chosen_fields`."""
+    ...
+
   def mode_rules(self, config: ConfigDict) -> dict[str, ModeRule]:
     """The eval modes that a run of this config can have, by name."""
     ...
@@ -136,6 +140,11 @@ class Subject(Protocol):
   @abc.abstractmethod
   def modes(self, config: ConfigDict) -> dict[str, EvalMode]:
     """The eval modes that a run of this config can have, by name."""
+    ...
+
+  @abc.abstractmethod
+  def baselines(self, config: ConfigDict) -> 'dict[str, Predictor]':
+    """What predicts the targets of a run's task without training, by name."""
     ...
 
   @abc.abstractmethod

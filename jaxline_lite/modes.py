@@ -16,7 +16,7 @@ from jaxline_lite.experiment import AbstractExperiment, Evaluation
 from jaxline_lite.files import is_writable
 from jaxline_lite.ownership import hold
 from jaxline_lite.paths import check_no_urls, expand
-from jaxline_lite.rules import Rules
+from jaxline_lite.rules import Rules, with_chosen_fields
 from jaxline_lite.run_folder import (
   flat,
   inherit_auto_fields,
@@ -162,7 +162,7 @@ def evaluated_configs(
     )
     for field in EVALUATION_FIELDS:
       merged[field] = config[field]
-    configs.append(merged)
+    configs.append(with_chosen_fields(merged, rules))
   return configs
 
 

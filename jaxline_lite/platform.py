@@ -15,7 +15,7 @@ from jaxline_lite.errors import BadInput, CommandError
 from jaxline_lite.experiment import AbstractExperiment
 from jaxline_lite.files import is_full
 from jaxline_lite.ownership import UNSUPPORTED
-from jaxline_lite.rules import Rules
+from jaxline_lite.rules import Rules, shared_eval_modes, with_chosen_fields
 from jaxline_lite.run_folder import flat
 
 USAGE = """\
@@ -133,10 +133,11 @@ def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
     configs = modes.evaluated_configs(config, rules, places=overrides)
     _refuse_foreign(overrides, configs, rules)
   else:
-    configs = [config]
+    configs = [with_chosen_fields(config, rules)]
   for each in configs:
     modes.check(each, mode, rules)
   if evaluates:
-    modes.evaluate(make, configs, rules, tuple(config.eval_modes) if mode == 'eval' else (mode,))
+    evaluated = shared_eval_modes(configs) if mode == 'eval' else (mode,)
+    modes.evaluate(make, configs, rules, evaluated)
   else:
-    modes.train(make, config, rules, evaluates_along=mode == 'train_eval')
+    modes.train(make, configs[0], rules, evaluates_along=mode == 'train_eval')

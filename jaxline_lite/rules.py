@@ -1,9 +1,11 @@
 """What the loop asks of an experiment's configs before JAX is imported."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ml_collections import ConfigDict
+
+from jaxline_lite.errors import BadInput
 
 
 class Rules(Protocol):
@@ -55,6 +57,33 @@ class Rules(Protocol):
     """
     ...
 
+  def chosen_fields(self, config: ConfigDict) -> Mapping[str, Any]:
+    """What is chosen for fields that a config leaves open, by dotted name."""
+    ...
+
   def hints(self, config: ConfigDict) -> Mapping[str, str]:
     """What else is said of a value that is of another kind than its field, by dotted name."""
     ...
+
+
+def with_chosen_fields(config: ConfigDict, rules: Rules) -> ConfigDict:
+  """A config in which the fields that it leaves open are chosen."""
+  config = config.copy_and_resolve_references()
+  config.update_from_flattened_dict(rules.chosen_fields(config))
+  return config
+
+
+def shared_eval_modes(configs: Sequence[ConfigDict]) -> tuple[str, ...]:
+  """The eval modes of the first config that all of them have.
+
+  Raises:
+    BadInput: if there is none.
+  """
+  first, *others = (tuple(config.eval_modes) for config in configs)
+  shared = tuple(mode for mode in first if all(mode in other for other in others))
+  if not shared:
+    raise BadInput(
+      f'eval_modes: the runs have no mode in common, the first has {", ".join(first)}; name one '
+      'with --jaxline_mode'
+    )
+  return shared

@@ -29,7 +29,7 @@ LEVELS = [
   {'likelihoods'},
   {'families', 'base', 'fields', 'eval_modes'},
   {'subjects', 'figures', 'paired'},
-  {'checks', 'tables', 'models', 'training'},
+  {'checks', 'tables', 'models', 'training', 'answers', 'contexts'},
   {*SUBJECTS, 'build'},
   {'predict', 'measures'},
   {'experiment'},

@@ -16,9 +16,10 @@ from scipy import stats
 
 import icljax
 from icljax import build, checks
+from icljax.answers import QUERIES
 from icljax.base import Episode
 from icljax.experiment import Experiment
-from icljax.predict import QUERIES, TrainedModel
+from icljax.predict import TrainedModel
 from icljax.subjects import subject_of
 from icljax.training.step import TrainState
 from jaxline_lite import modes

@@ -1,5 +1,7 @@
 """What a config of generalized linear models must satisfy, and the names that it may use."""
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from icljax import plugins
@@ -26,7 +28,14 @@ ABSENT_FIELDS = {
 }
 HINTS = {'task.n_tasks': '0 means a fresh task per episode'}
 LARGEST_POOL = 2**31 - 1  # an index in a pool is a signed number of 32 bits
-RESERVED = {'joint'}  # names of eval modes that no family may take
+AUTOMATIC = ('auto',)
+EPISODES, FEW_EPISODES = 10_000, 2_048
+LARGE_POOL = 2**16  # for 10,000 episodes of more tasks dMMSE takes over 20 seconds of a core
+DIVERSITY_MODES = ('eval_pretrain', 'eval_latent', 'eval_interpolation', 'eval_mixed_tasks')
+RESERVED = {
+  'joint',
+  *(mode.removeprefix('eval_') for mode in DIVERSITY_MODES),
+}  # names of eval modes that no family may take
 # The task that is evaluated, and the oracles that its targets are measured against.
 READS = frozenset({'seed', 'episodes', 'posterior_samples', 'scale'})
 
@@ -52,6 +61,14 @@ def evaluated_families(config: ConfigDict) -> dict[str, str]:
   return {f'eval_{plugins.short_name(name)}': name for name in families}
 
 
+def diversity_modes(config: ConfigDict) -> tuple[str, ...]:
+  """The eval modes that tell tasks of a run's pool from new ones, as far as it has a pool."""
+  if config.task.own:  # nobody knows its prior
+    return ()
+  least = {'eval_pretrain': 1, 'eval_interpolation': 2}  # tasks in the pool
+  return tuple(mode for mode in DIVERSITY_MODES if config.task.n_tasks >= least.get(mode, 0))
+
+
 def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:
   """The eval modes that a run of this config can have, by name."""
   trained = family_names(config)
@@ -60,10 +77,18 @@ def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:
     possible['eval_joint'] = trained
   for mode, family in evaluated_families(config).items():
     possible[mode] = trained if family in trained else (family,)
+  possible |= dict.fromkeys(diversity_modes(config), trained)
   return {
-    mode: ModeRule(mode, READS | {'r'} if _may_read_r(config, families) else READS)
+    mode: ModeRule(mode, _fields_read(config, mode, families))
     for mode, families in possible.items()
   }
+
+
+def _fields_read(config: ConfigDict, mode: str, families: tuple[str, ...]) -> frozenset[str]:
+  """The fields of `config.eval` that a mode reads, whose episodes may be of some families."""
+  fields = READS | {'r'} if _may_read_r(config, families) else READS
+  is_exact = mode in diversity_modes(config) and families == ('linear',)
+  return fields - {'posterior_samples'} if is_exact else fields
 
 
 def _may_read_r(config: ConfigDict, families: tuple[str, ...]) -> bool:
@@ -88,11 +113,29 @@ def why_no_mode(config: ConfigDict, mode: str) -> str:
   """Why a run of this config cannot have an eval mode that others can; '' if none can."""
   if mode == 'eval_joint':
     return f'whose episodes are of one family ({config.task.families})'
-  if mode not in {f'eval_{name}' for name in FAMILIES}:
+  is_of_pool = mode in ('eval_pretrain', 'eval_interpolation')
+  if is_of_pool and not config.task.own:
+    return f'whose tasks are from a pool of {config.task.n_tasks} (task.n_tasks; 0 is for no pool)'
+  if mode not in {*DIVERSITY_MODES, *(f'eval_{name}' for name in FAMILIES)}:
     return ''
   if config.task.own:
-    return f'whose task is {config.task.own}, which other families are not of'
+    return f'whose task is {config.task.own}, of which no other is known'
   return 'whose model gives one linear predictor and not one for each class'
+
+
+def chosen_fields(config: ConfigDict) -> dict[str, Any]:
+  """What is chosen for fields that a config leaves open, by dotted name.
+
+  Those are the modes of task diversity for `eval_modes` ('auto',), and the number of episodes for
+  `eval.episodes` 0, fewer where the exact answer for a pool sums over many tasks.
+  """
+  chosen = {}
+  if tuple(config.eval_modes) == AUTOMATIC:
+    of_pool = ('eval_pretrain',) if config.task.n_tasks else ()
+    chosen['eval_modes'] = (*of_pool, 'eval_latent')
+  if config.eval.episodes == 0:
+    chosen['eval.episodes'] = FEW_EPISODES if config.task.n_tasks > LARGE_POOL else EPISODES
+  return chosen
 
 
 def check(config: ConfigDict) -> None:

@@ -81,7 +81,7 @@ def training_task(config: ConfigDict) -> FamilyTask:
   return with_user_task(config, make_glm(config))
 
 
-def _shifted(config: ConfigDict) -> GLM:
+def shifted_glm(config: ConfigDict) -> GLM:
   """The trained task at its full size, at `eval.scale` and `eval.r` where they are set."""
   trained = make_glm(config)
   r = jnp.float32(config.eval.r or config.task.r)
@@ -94,7 +94,12 @@ def _shifted(config: ConfigDict) -> GLM:
 
 def shifted_task(config: ConfigDict) -> FamilyTask:
   """The task that is trained on, at its full size and with the changes that `eval` names."""
-  return with_user_task(config, _shifted(config))
+  return with_user_task(config, shifted_glm(config))
+
+
+def new_tasks(config: ConfigDict) -> GLM:
+  """The task with new weights in every episode, whatever the run's pool."""
+  return shifted_glm(config).with_fresh_weights()
 
 
 def single_family_task(config: ConfigDict, name: str) -> FamilyTask:
@@ -102,7 +107,7 @@ def single_family_task(config: ConfigDict, name: str) -> FamilyTask:
 
   Where it is one of several that are trained on, oracles are not told of it, as the model is not.
   """
-  shifted, names = _shifted(config), family_names(config)
+  shifted, names = shifted_glm(config), family_names(config)
   if name not in names:
     task = shifted.replace(families=(make_family(config, name),))
   elif is_joint(config):

@@ -58,4 +58,30 @@ class Pool(struct.PyTreeNode):
     return jax.random.fold_in(stream(self.seed, 'pool'), index)
 
 
-Prior = Gaussian | Pool
+class Path(struct.PyTreeNode):
+  """Each episode has weights between two of a pool's, which are drawn without replacement.
+
+  They are m (a w_i + (1 - a) w_j) / |a w_i + (1 - a) w_j|, with m the mean of both norms, so that
+  norms do not tell where on the path a task is (Raventos et al. 2023, section 4).
+
+  Attributes:
+    pool: of at least two tasks.
+    share: a, from 0 to 1, `[]`.
+  """
+
+  pool: Pool
+  share: Array
+
+  def draw(self, key: Array, shape: tuple[int, int]) -> tuple[Array, Array]:
+    """The weights `[C, D]` of an episode and -1, for they are in no pool. The key is consumed."""
+    first_key, second_key = jax.random.split(key)
+    first = jax.random.randint(first_key, (), 0, self.pool.size)
+    second = jax.random.randint(second_key, (), 0, self.pool.size - 1)
+    ours = self.pool.weights(first, shape)
+    theirs = self.pool.weights(second + (second >= first), shape)
+    between = self.share * ours + (1 - self.share) * theirs
+    norm = 0.5 * (jnp.linalg.norm(ours) + jnp.linalg.norm(theirs))
+    return between * norm / jnp.linalg.norm(between), jnp.int32(-1)
+
+
+Prior = Gaussian | Pool | Path

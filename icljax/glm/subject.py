@@ -10,10 +10,11 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from icljax import plugins
-from icljax.base import READ_OUT
+from icljax.base import READ_OUT, Predictor
 from icljax.eval_modes import EvalMode
 from icljax.fields import check_same
 from icljax.glm import from_config, modes
+from icljax.glm.baselines import baselines
 from icljax.glm.checks import family_names
 from icljax.glm.model import InContextModel, ModelPredictor
 from icljax.glm.modes import pictures
@@ -93,6 +94,13 @@ class GeneralizedLinearModels(Subject):
 
   def modes(self, config: ConfigDict) -> dict[str, EvalMode]:
     return modes.table(config)
+
+  def baselines(self, config: ConfigDict) -> dict[str, Predictor]:
+    if config.task.own:
+      return {}
+    task = from_config.make_glm(config).replace(curriculum=None)
+    known = baselines(task, task, config.eval.posterior_samples)
+    return {name: predictor for name, predictor in known.items() if name != 'true'}
 
   def describe_data(self, config: ConfigDict) -> str:
     del config

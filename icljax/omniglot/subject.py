@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
+from icljax.base import Predictor
 from icljax.eval_modes import EvalMode
 from icljax.fields import check_same
 from icljax.likelihoods import Eta, Likelihood
@@ -90,6 +91,10 @@ class ImageSequences(Subject):
 
   def modes(self, config: ConfigDict) -> dict[str, EvalMode]:
     return modes.table(config)
+
+  def baselines(self, config: ConfigDict) -> dict[str, Predictor]:
+    del config
+    return {}
 
   def describe_data(self, config: ConfigDict) -> str:
     return describe_data(config)

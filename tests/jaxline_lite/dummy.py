@@ -82,6 +82,11 @@ def check_evaluated(config: ConfigDict, run: ConfigDict) -> None:
   del config, run
 
 
+def chosen_fields(config: ConfigDict) -> dict[str, Any]:
+  del config
+  return {}
+
+
 RULES = cast(
   Rules,
   SimpleNamespace(
@@ -90,6 +95,7 @@ RULES = cast(
     why_no_mode=why_no_mode,
     eval_fields=eval_fields,
     absent_fields=absent_fields,
+    chosen_fields=chosen_fields,
     hints=hints,
     resumable=resumable,
     located_fields=located_fields,

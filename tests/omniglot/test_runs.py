@@ -8,8 +8,8 @@ from matplotlib import image
 
 import icljax
 from icljax import build, checks
+from icljax.answers import QUERIES
 from icljax.experiment import Experiment
-from icljax.predict import QUERIES
 from icljax.subjects import subject_of
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput

@@ -4,10 +4,10 @@ import functools
 
 from ml_collections import ConfigDict
 
-from icljax.eval_modes import EvalMode
+from icljax.eval_modes import EvalMode, ModeRule
 from icljax.glm.checks import evaluated_families, mode_rules
-from icljax.glm.from_config import shifted_task, single_family_task
-from icljax.glm.modes import nats
+from icljax.glm.from_config import new_tasks, shifted_glm, shifted_task, single_family_task
+from icljax.glm.modes import diversity, interpolation, mixed_tasks, nats, prompts
 
 
 def table(config: ConfigDict) -> dict[str, EvalMode]:
@@ -19,4 +19,22 @@ def table(config: ConfigDict) -> dict[str, EvalMode]:
   for mode, family in evaluated_families(config).items():
     task = functools.partial(single_family_task, name=family)
     modes[mode] = nats.make_mode(rules[mode], task)
+  return modes | _diversity(rules)
+
+
+def _diversity(rules: dict[str, ModeRule]) -> dict[str, EvalMode]:
+  """Those of the modes of task diversity that a run can have."""
+  modes = {}
+  if rule := rules.get('eval_pretrain'):
+    modes['eval_pretrain'] = diversity.make_mode(rule, shifted_glm, diversity.OF_POOL)
+  if rule := rules.get('eval_latent'):
+    modes['eval_latent'] = diversity.make_mode(rule, new_tasks, diversity.OF_NEW)
+  for mode, task, module in (
+    ('eval_interpolation', shifted_glm, interpolation),
+    ('eval_mixed_tasks', new_tasks, mixed_tasks),
+  ):
+    if rule := rules.get(mode):
+      modes[mode] = prompts.make_mode(
+        rule, task, module.AXIS, module.score_model, module.score_baselines
+      )
   return modes

@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable, Hashable
 from typing import cast
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -13,14 +12,23 @@ from ml_collections import ConfigDict
 from icljax import plugins
 from icljax.eval_modes import Drawing, EvalContext, EvalMode, ModeRule, Report
 from icljax.fields import names
+from icljax.glm.discrete import PoolPosterior
 from icljax.glm.laplace import sobol_normals
 from icljax.glm.modes import pictures
 from icljax.glm.modes.comparison import compare
 from icljax.glm.modes.families import hits
-from icljax.glm.modes.scores import PairedScores, collect, score_model, score_references, unflatten
+from icljax.glm.modes.scores import (
+  PairedScores,
+  References,
+  collect,
+  score_model,
+  score_references,
+  unflatten,
+)
 from icljax.glm.modes.summary import SummaryOptions, summarize
 from icljax.glm.oracles import has_oracles
-from icljax.glm.task import FamilyTask
+from icljax.glm.priors import Pool
+from icljax.glm.task import GLM, FamilyTask
 from icljax.paired import mean_and_error
 from icljax.tables import write_csv
 
@@ -42,7 +50,7 @@ def make_mode(
     draw=_draw,
     compare=compare,
     options=_user_metrics,
-    references=_make_normals,
+    references=_make_references,
     score_references=score_references,
   )
 
@@ -60,11 +68,19 @@ def _is_alone(task: FamilyTask) -> bool:
   return not (hasattr(task, 'references') or has_oracles(task))
 
 
-def _make_normals(config: ConfigDict, task: FamilyTask) -> jax.Array | None:
-  """What the oracles of a task sample posteriors with, `[S, C*D]`; None where a model is alone."""
+def _make_references(config: ConfigDict, task: FamilyTask) -> References | None:
+  """What the oracles of a task are made from; None where a model is alone."""
   if _is_alone(task):
     return None
-  return jnp.asarray(sobol_normals(config.eval.posterior_samples, task.predictors * task.dims))
+  normals = sobol_normals(config.eval.posterior_samples, task.predictors * task.dims)
+  pool = PoolPosterior(cast(GLM, task)) if _pool_size(task) else None
+  return References(jnp.asarray(normals), pool)
+
+
+def _pool_size(task: FamilyTask) -> int:
+  """How many tasks the pool of a task has; 0 where weights are new."""
+  prior = getattr(task, 'prior', None)
+  return int(prior.size) if isinstance(prior, Pool) else 0
 
 
 def _summary_options(context: EvalContext, confusion: bool = False) -> SummaryOptions:
@@ -99,6 +115,10 @@ def _notes(context: EvalContext, reads: frozenset[str]) -> list[str]:
     lines.append(
       f'no oracles: {type(task).__name__} is a user-defined task, whose exact answer is its own; '
       'define references(), or changes_only_inputs = True if it changes nothing but inputs'
+    )
+  if size := _pool_size(cast(FamilyTask, task)):
+    lines.append(
+      f'bayes_pool knows the pool of {size} tasks; the other oracles take weights for new ones'
     )
   for name in ('scale', 'r'):
     given, trained = config.eval[name], config.task[name]

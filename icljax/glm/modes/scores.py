@@ -7,9 +7,11 @@ from typing import cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import struct
 from jax import Array
 
 from icljax.base import Episode, score
+from icljax.glm.discrete import PoolPosterior
 from icljax.glm.laplace import Prior
 from icljax.glm.model import ModelPredictor
 from icljax.glm.oracles import ORACLES, Oracles
@@ -61,23 +63,34 @@ def score_model(
   return scores
 
 
+class References(struct.PyTreeNode):
+  """What the oracles of a task are made from.
+
+  Attributes:
+    normals: standard normals `[S, C*D]`, with which they sample posteriors of new weights.
+    pool: the exact answer where weights are from a pool; None where they are new.
+  """
+
+  normals: Array
+  pool: PoolPosterior | None
+
+
 def score_references(
-  task: FamilyTask, normals: Array, data: None, indices: Indices
+  task: FamilyTask, references: References, data: None, indices: Indices
 ) -> dict[str, Array]:
   """The log-probabilities of the targets by each reference, `[B, K]`.
 
   Of a task without references of its own, whose law the oracles know, it is they that are scored
-  (`Oracles.score`), and `family` `[B]` is the index of each episode's family.
-
-  Args:
-    normals: standard normals `[S, C*D]`, with which the oracles sample posteriors.
+  (`Oracles.score`), with `bayes_pool` where weights are from a pool; `family` `[B]` is the index
+  of each episode's family.
   """
   del data
   episodes = draw_episodes(task, indices)
-  if (references := getattr(task, 'references', None)) is not None:
-    return {name: predictor.score(episodes) for name, predictor in references().items()}
-  oracles = Oracles(cast(Prior, task), normals)
-  return oracles.score(episodes) | {'family': episodes.task.family}
+  if (own := getattr(task, 'references', None)) is not None:
+    return {name: predictor.score(episodes) for name, predictor in own().items()}
+  oracles = Oracles(cast(Prior, task), references.normals)
+  of_pool = {'bayes_pool': references.pool.score(episodes)} if references.pool else {}
+  return oracles.score(episodes) | of_pool | {'family': episodes.task.family}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +148,8 @@ def collect(model: dict[str, np.ndarray], references: dict[str, np.ndarray]) -> 
   if 'family' not in references:
     nats = {'model': model['model']} | references
     return PairedScores({name: -values for name, values in nats.items()}, metrics)
-  nats = {'model': model['model']} | {name: references[name] for name in ORACLES}
+  scored = [name for name in ('bayes_pool', *ORACLES) if name in references]
+  nats = {'model': model['model']} | {name: references[name] for name in scored}
   probabilities = {'bayes': references['family_posterior']}
   if 'read_out' in model and model['read_out'].shape == probabilities['bayes'].shape:
     probabilities['read_out'] = model['read_out']
@@ -156,5 +170,6 @@ def reference_of(nats: Mapping[str, np.ndarray], conditions_on_family: bool) -> 
     nats: by predictor.
     conditions_on_family: whether the model's loss is told the family.
   """
-  wanted = 'bayes_family' if conditions_on_family else 'bayes'
+  of_new = 'bayes_family' if conditions_on_family else 'bayes'
+  wanted = 'bayes_pool' if 'bayes_pool' in nats else of_new
   return wanted if wanted in nats else next((name for name in nats if name != 'model'), None)

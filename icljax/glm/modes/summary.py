@@ -94,6 +94,8 @@ def _warn_of_order(nats: dict[str, np.ndarray], options: SummaryOptions, rough: 
   """
   told = options.conditions_on_family or not options.any_family
   best = 'bayes_family' if told and len(options.families) > 1 else 'bayes'
+  if 'bayes_pool' in nats:  # who knows the pool may be better than both
+    best = 'bayes_pool' if best == 'bayes' else ''
   lines = []
   if (excess := _excess(nats, 'true', 'naive')) is not None:
     lines.append(
