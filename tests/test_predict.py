@@ -232,7 +232,7 @@ def test_a_mixture_model_is_not_told_the_family(mixture):
 @pytest.mark.parametrize(
   ('checkpoint', 'message'),
   [
-    (7, 'there is no checkpoint 7; there are 1, 2, 3'),
+    (7, 'there is no checkpoint 7; there are 0, 1, 2, 3'),
     ('best', 'no best checkpoint is known'),
     ('newest', "checkpoint is 'newest'; allowed are 'latest', 'best' and a step"),
     ('all', "checkpoint is 'all'"),
