@@ -21,13 +21,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from configs import glm, omniglot
+from configs import glm, linear_regression, omniglot
+from icljax.glm.checks import DIVERSITY_MODES
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVICES = 8
-CONFIGS = {'glm': glm, 'omniglot': omniglot}
+CONFIGS = {'glm': glm, 'linear_regression': linear_regression, 'omniglot': omniglot}
 STEPS = {'quick': 3, 'paper': 1}
-SHORT = {'optimizer.warmup_steps': 1, 'log_train_data_interval': 1, 'eval.episodes': 16}
+SHORT = {'log_train_data_interval': 1, 'eval.episodes': 16}
+# So that the modes of pools are evaluated too.
+POOL = {'task.n_tasks': 4, 'eval_modes': ('eval', *DIVERSITY_MODES)}
 # Small1 has 136 characters, of which `augmented` makes 8 classes each.
 SMALL1 = {'data.omniglot_config.omniglot_split': 'small1'}
 PLAIN = {'n_rare_classes': 116, 'n_common_classes': 10, 'n_holdout_classes': 10}
@@ -43,7 +46,11 @@ def cases() -> list[str]:
 def command(case: str, size: str, folder: Path, small1: str) -> list[str]:
   """The command that makes the run of a case."""
   file, _, preset = case.partition(':')
-  fields: dict[str, object] = SHORT | {'training_steps': STEPS[size]}
+  steps = STEPS[size]
+  fields: dict[str, object] = SHORT | {'training_steps': steps}
+  fields['optimizer.warmup_steps'] = min(1, steps - 1)
+  if file == 'linear_regression':
+    fields |= POOL
   if file == 'omniglot':
     fields['data.cache_dir'] = folder / 'drawings'
   if preset in CLASSES:

@@ -137,6 +137,14 @@ WRONG = {
   'eval_joint of one family': (
     ['--config=configs/glm.py:poisson', "--config.eval_modes=('eval_joint',)"], ["'eval_joint'", 'of one family (poisson)', 'allowed are eval, eval_linear']
   ),
+  'tasks of a pool that is none': (
+    [GLM, '--jaxline_mode=eval_pretrain', '--config.restore_path={tmp}/trained'],
+    ["there is no 'eval_pretrain' of this run", 'from a pool of 0 (task.n_tasks'],
+  ),
+  'between the tasks of a pool of one': (
+    [GLM, '--config.task.n_tasks=1', "--config.eval_modes=('eval_interpolation',)"],
+    ["there is no 'eval_interpolation' of this run", 'from a pool of 1 (task.n_tasks'],
+  ),
   'an infinite pool': ([GLM, '--config.task.n_tasks=inf'], ["task.n_tasks is 'inf'", '0 means a fresh task per episode']),
   'a pool called infinite': (
     [GLM, '--config.task.n_tasks=infinite'], ["task.n_tasks is 'infinite'", '0 means a fresh task per episode']

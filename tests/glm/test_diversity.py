@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import icljax
 from icljax.glm.baselines import baselines
 from icljax.glm.checks import chosen_fields
 from icljax.glm.modes import diversity, interpolation, mixed_tasks
@@ -194,3 +195,69 @@ def test_what_a_config_leaves_open_is_chosen_by_its_pool(tasks, modes, episodes)
   config = tiny(task__n_tasks=tasks, eval_modes=('auto',), eval__episodes=0)
   assert chosen_fields(config) == {'eval_modes': modes, 'eval.episodes': episodes}
   assert chosen_fields(tiny(task__n_tasks=tasks)) == {}
+
+
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory):
+  """Two runs on pools of three tasks, of linear and of Poisson regression."""
+  fields = {
+    'training_steps': 8,
+    'task__n_tasks': 3,
+    'eval_modes': ('auto',),
+    'best_model_eval_metric': 'eval_latent/nats',
+  }
+  folder = tmp_path_factory.mktemp('runs')
+  linear = {'task__clip': np.inf, 'model__head': 'known_noise'}
+  made = [('linear', 'linear', linear), ('poisson', 'poisson', {}), ('again', 'linear', linear)]
+  return {
+    name: icljax.train(tiny(folder / name, task__families=family, **fields, **others))
+    for name, family, others in made
+  }
+
+
+@pytest.mark.parametrize('name', ['linear', 'poisson'])
+def test_a_run_on_a_pool_ends_with_both_evaluations(runs, name):
+  for mode in ('eval_pretrain', 'eval_latent'):
+    assert {'8.npz', 'curves.png', 'curves.csv'} <= {
+      path.name for path in (runs[name] / mode).iterdir()
+    }
+  frame = icljax.metrics(runs[name]).set_index('mode')
+  pool, new = ('dmmse', 'ridge') if name == 'linear' else ('bayes_pool', 'bayes')
+  for mode, exact in (('eval_pretrain', pool), ('eval_latent', new)):
+    record = frame.loc[mode]
+    assert record[f'error_{exact}'] == record['risk_posterior']
+    assert record[f'delta_{exact}'] == record['risk_excess'] > 0
+    assert record['regret'] == pytest.approx(record['nats'] - record[f'nats_{exact}'], abs=1e-5)
+
+
+@pytest.mark.parametrize('mode', ['eval_interpolation', 'eval_mixed_tasks'])
+@pytest.mark.parametrize('name', ['linear', 'poisson'])
+def test_prompts_are_scored_at_every_place(runs, name, mode):
+  arrays = icljax.evaluate(runs[name], mode)
+  places = len(interpolation.SHARES) if mode == 'eval_interpolation' else 6
+  assert arrays['nats/model'].shape == arrays['mean/true'].shape == (32, places)
+  names = {path.name for path in (runs[name] / mode).iterdir()}
+  assert {'prompts.png', 'prompts.csv'} <= names
+  assert len((runs[name] / mode / 'prompts.csv').read_text().splitlines()) > places
+
+
+def test_a_run_on_a_pool_is_measured_against_who_knows_it(runs):
+  """In `eval` too, beside the oracles for new weights."""
+  arrays = icljax.evaluate(runs['poisson'], 'eval')
+  latent = icljax.evaluate(runs['poisson'], 'eval_pretrain')
+  np.testing.assert_allclose(arrays['nats/bayes_pool'], latent['nats/bayes_pool'], atol=1e-5)
+  assert arrays['nats/bayes_pool'].mean() < arrays['nats/bayes'].mean()
+  expected = (arrays['nats/model'] - arrays['nats/bayes_pool']).mean()
+  assert arrays['regret'] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize('mode', ['eval_pretrain', 'eval_mixed_tasks'])
+def test_models_are_compared(runs, mode, tmp_path, capsys):
+  compared = icljax.compare(
+    [runs['linear'], runs['again']], mode, titles=['A', 'B'], output_dir=tmp_path
+  )
+  np.testing.assert_array_equal(compared['A']['mean/model'], compared['B']['mean/model'])
+  (folder,) = (tmp_path / mode).iterdir()
+  assert {'comparison.png', 'comparison.csv'} <= {path.name for path in folder.iterdir()}
+  assert (folder / 'comparison.csv').read_text().startswith('title,')
+  assert 'not drawn' not in capsys.readouterr().out

@@ -15,6 +15,8 @@ import pytest
 from configs import linear_regression
 from icljax import build, checks
 from icljax.base import draw_batch, stream
+from icljax.glm.checks import DIVERSITY_MODES
+from icljax.glm.modes import interpolation
 from icljax.glm.modes.scores import reference_of
 from icljax.glm.oracles import ORACLES
 from icljax.models.transformer import Transformer
@@ -101,24 +103,42 @@ def test_a_layer_holds_the_activations_of_the_docstring():
   assert (needed[1] - needed[0]) * 4 == pytest.approx(promised()['small', 'paper'][2], rel=0.2)
 
 
+BASELINES = ('ridge', 'dmmse', 'ols', 'zero', 'true')
+
+
 @ALL
 def test_a_preset_makes_a_step_and_an_evaluation(preset, size):
   """Shapes, at the full size."""
   config = linear_regression.get_config(f'{preset},{size}')
-  mode = subject_of(config).modes(config)['eval']
-  task, state = mode.task(config), jax.eval_shape(lambda: build.init_state(config))
+  config.task.n_tasks = 4
+  state = jax.eval_shape(lambda: build.init_state(config))
   settings = build.make_settings(config)
   after, metrics = jax.eval_shape(build.train_step(config), None, settings, state, jnp.int32(0))
   assert after == state
   assert set(metrics) == {'loss', 'error', 'gradient_norm'}
+  for name, mode in subject_of(config).modes(config).items():
+    if name in ('eval', *DIVERSITY_MODES):
+      shapes = score_shapes(config, mode, state.params)
+      measured = ('model', *ORACLES, 'bayes_pool')
+      if name != 'eval':
+        measured = [f'{kind}/{each}' for kind in ('nats', 'mean') for each in ('model', *BASELINES)]
+      places = len(interpolation.SHARES) if name == 'eval_interpolation' else config.task.K
+      assert {shapes[each] for each in measured} == {(500, places)}
+
+
+def score_shapes(config, mode, params):
+  """The shapes of what a mode scores of 500 episodes, by name."""
+  task = mode.task(config)
+  references = mode.references(config, task)
 
   def evaluate(params, seed, numbers):
     indices = Indices(seed, numbers)
-    references = mode.score_references(task, mode.references(config, task), None, indices)
-    return mode.score(task, build.make_predictor(config, params), None, indices) | references
+    model = build.make_predictor(config, params)
+    of_references = mode.score_references(task, references, None, indices)
+    return mode.score(task, model, None, indices) | of_references
 
-  scores = jax.eval_shape(evaluate, state.params, jnp.uint32(0), jnp.arange(config.eval.batch_size))
-  assert {scores[name].shape for name in ('model', *ORACLES)} == {(500, config.task.K)}
+  scores = jax.eval_shape(evaluate, params, jnp.uint32(0), jnp.arange(500))
+  return {name: values.shape for name, values in scores.items()}
 
 
 def test_the_published_numbers():
