@@ -29,10 +29,11 @@ SEEDS = (0, 1)
 LINEAR_POOLS, OTHER_POOLS = (2, 128), (2, 64, 0)
 # The quick size of configs/linear_regression.py, for the other families.
 QUICK = (
-  '--config.task.K=8 --config.task.scale=1.0 --config.model.layers=2 --config.model.heads=2 '
+  '--config.task.K=8 --config.model.layers=2 '
   '--config.training.batch_size=128 --config.training_steps=6000 '
   '--config.optimizer.schedule=triangle --config.optimizer.warmup_steps=3000 '
-  '--config.eval_modes="(\'auto\',)"'
+  '--config.optimizer.clip_norm=inf --config.eval_modes="(\'auto\',)" '
+  '--config.best_model_eval_metric=eval_latent/nats'
 )
 EXACT = {'linear': ('dmmse', 'ridge')}
 ROWS = {

@@ -107,7 +107,7 @@ DEFAULTS = {
   'early_stopping.window': 100,  # steps of a window
   'eval_interval': 500,
   'best_model_eval_metric': 'eval/nats',
-  'eval.episodes': 10_000,
+  'eval.episodes': 0,  # 10,000; of pools of over 65,536 tasks 2,048
   'eval.batch_size': 500,  # episodes at a time
   'eval.posterior_samples': 256,  # of the Bayes oracles, per episode and position
   'eval.metrics': '',  # module:name of user-defined metrics, separated by commas

@@ -67,9 +67,9 @@ operations. It holds 16 bytes for each parameter, and activations for the backwa
 4 B T L (16 E + 3 M + 3 H T) bytes:
 
     preset    size   parameters  operations  bytes of activations
-    raventos  quick     101,505     6.17e+08              1.51e+07
+    raventos  quick     101,505     6.17e+08              1.55e+07
     raventos  paper   1,591,808     8.05e+10              9.90e+08
-    small     quick      26,177     1.57e+08              7.73e+06
+    small     quick      26,177     1.57e+08              8.13e+06
     small     paper     202,752     1.05e+10              2.60e+08
     wide      quick      51,841     3.15e+08              1.07e+07
     wide      paper   4,755,969     1.89e+12              7.95e+09
@@ -91,7 +91,7 @@ DEFAULTS = glm.DEFAULTS | {
   'task.noise': 0.5,
   'model.layers': 2,
   'model.width': 64,
-  'model.heads': 2,
+  'model.heads': 4,
   'model.tokens': 'pairs',
   'model.head': 'known_noise',
   'training.batch_size': 128,
@@ -104,7 +104,6 @@ DEFAULTS = glm.DEFAULTS | {
   # auto: eval_latent, and where there is a pool eval_pretrain
   'eval_modes': ('auto',),
   'best_model_eval_metric': 'eval_latent/error',
-  'eval.episodes': 0,  # 10,000; of pools of over 65,536 tasks 2,048
 }
 WIDE_NOISE = 0.125**0.5
 PRESETS = {
@@ -126,6 +125,7 @@ PAPER = {
   'task.K': 16,
   'model.layers': 8,
   'model.width': 128,
+  'model.heads': 2,
   'model.tokens': 'interleaved_plain',
   'training.batch_size': 256,
   'training_steps': 500_000,

@@ -73,6 +73,10 @@ class AnsweringPredictor(Predictor):
         f'the answer is not finite: inputs and targets of up to {largest:.2g} are too far from '
         'what this run was trained on; give them in its units'
       )
+    return self._complete(answer, family)
+
+  def _complete(self, answer: Any, family: str) -> Likelihood:
+    """The distribution that an answer stands for."""
     return self._subject.complete(self.config, answer, family)
 
   def _numbers(self, answer: Any) -> list[jax.Array]:

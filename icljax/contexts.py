@@ -33,8 +33,8 @@ def prompt(
 ) -> Prompt:
   """A context of pairs y = w.x + noise, one task after another, and queries of a task.
 
-  Inputs and noise are from streams of their own, so that other weights, or another noise, leave the
-  inputs as they are.
+  Inputs, noise and queries are from streams of their own, so that other weights, another noise or a
+  longer context leave the others as they are.
 
   Args:
     tasks: pairs (w, n), a task's weights `[D]` and how many pairs of it there are.
@@ -49,11 +49,14 @@ def prompt(
   """
   weights = [np.asarray(w, np.float64) for w, _ in tasks] + [np.asarray(query, np.float64)]
   counts = [count for _, count in tasks]
-  _check(weights, counts, queries, noise, seed)
+  _check(weights, counts, queries, seed)
+  for name, value in (('noise', noise), ('data_scale', data_scale)):
+    if not 0 <= value < np.inf:
+      raise ValueError(f'{name} is {value}; allowed are numbers from 0')
   dims = weights[-1].size
-  x_stream, noise_stream = np.random.default_rng(seed).spawn(2)
-  x = data_scale * x_stream.normal(size=(sum(counts) + queries, dims))
-  x_context, x_query = np.split(x, [sum(counts)])
+  x_stream, noise_stream, query_stream = np.random.default_rng(seed).spawn(3)
+  x_context = data_scale * x_stream.normal(size=(sum(counts), dims))
+  x_query = data_scale * query_stream.normal(size=(queries, dims))
   of_pairs = np.repeat(np.stack(weights[:-1] or [weights[-1]]), counts or [0], axis=0)
   y = (x_context * of_pairs).sum(1) + noise * noise_stream.normal(size=sum(counts))
   x_context, y, x_query, targets = (
@@ -62,9 +65,7 @@ def prompt(
   return Prompt(x_context, y, x_query, targets)
 
 
-def _check(
-  weights: list[np.ndarray], counts: list[int], queries: int, noise: float, seed: int
-) -> None:
+def _check(weights: list[np.ndarray], counts: list[int], queries: int, seed: int) -> None:
   shapes = sorted({w.shape for w in weights})
   if len(shapes) > 1 or len(shapes[0]) != 1:
     raise ValueError(
@@ -74,8 +75,8 @@ def _check(
   if not all(np.isfinite(w).all() for w in weights):
     raise ValueError('tasks and query have weights that are not finite')
   numbers = [*counts, queries, seed]
-  if not all(isinstance(n, int | np.integer) and n >= 0 for n in numbers) or not noise >= 0:
+  if not all(isinstance(n, int | np.integer) and n >= 0 for n in numbers):
     raise ValueError(
-      f'tasks have {counts} pairs, queries is {queries}, seed {seed} and noise {noise}; allowed '
-      'are whole numbers from 0, and a noise from 0'
+      f'tasks have {counts} pairs, queries is {queries} and seed {seed}; allowed are whole numbers '
+      'from 0'
     )

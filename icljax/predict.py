@@ -108,6 +108,11 @@ class Baseline(AnsweringPredictor):
     with fixed_arithmetic():
       return self._along(self._predictor, episodes)
 
+  def _complete(self, answer: Likelihood, family: str) -> Likelihood:
+    if family:
+      raise ValueError(f'family is {family!r}; {self.name} is not told the family: leave it out')
+    return answer
+
   def _numbers(self, answer: Likelihood) -> list[jax.Array]:
     return [answer.mean()]  # what sums over a pool holds the task's settings, whose clip may be inf
 

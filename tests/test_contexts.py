@@ -41,7 +41,8 @@ def test_a_context_may_be_empty():
     ({'tasks': [(FIRST, -1)]}, 'whole numbers from 0'),
     ({'tasks': [(FIRST, 1.5)]}, 'whole numbers from 0'),
     ({'tasks': [(FIRST * np.inf, 2)]}, 'not finite'),
-    ({'tasks': [(FIRST, 2)], 'noise': -1}, 'a noise from 0'),
+    ({'tasks': [(FIRST, 2)], 'noise': -1}, 'noise is -1; allowed are numbers from 0'),
+    ({'tasks': [(FIRST, 2)], 'data_scale': np.nan}, 'data_scale is nan'),
   ],
 )
 def test_wrong_prompts_are_named(arguments, message):

@@ -1,6 +1,6 @@
 """What a model is measured against, by name: the exact answer for each prior over weights.
 
-linear          ridge, for Gaussian weights; dmmse, for the pool; ols, least squares; zero; true
+linear, no clip ridge, for Gaussian weights; dmmse, for the pool; ols, least squares; zero; true
 other families  bayes, for Gaussian weights; bayes_pool, for the pool; true
 
 `true` is told the weights. What knows the pool is there only where the training task has one.
@@ -29,6 +29,11 @@ class TrueWeights(Predictor, struct.PyTreeNode):
     return jax.vmap(own)(episodes)
 
 
+def is_plain_linear(task: GLM) -> bool:
+  """Whether a task is linear regression, of which ridge is exact: without a clip."""
+  return task.families == (LINEAR,) and bool(jnp.isinf(task.clip))
+
+
 def baselines(trained: GLM, evaluated: GLM, samples: int) -> dict[str, Predictor]:
   """What a model is measured against, by name. Not for traced tasks.
 
@@ -42,7 +47,7 @@ def baselines(trained: GLM, evaluated: GLM, samples: int) -> dict[str, Predictor
   true, noise = {'true': TrueWeights()}, evaluated.dispersion.noise
   has_pool = isinstance(trained.prior, Pool) and int(trained.prior.size) > 0
   knows_pool = PoolPosterior(evaluated.replace(prior=trained.prior))
-  if evaluated.families == (LINEAR,):
+  if is_plain_linear(evaluated):
     pool = {'dmmse': knows_pool} if has_pool else {}
     ridge = Ridge(evaluated.scale, noise)
     return {'ridge': ridge, **pool, 'ols': LeastSquares(noise), 'zero': Zero(noise), **true}

@@ -1,5 +1,6 @@
 """What a config of generalized linear models must satisfy, and the names that it may use."""
 
+import math
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -87,7 +88,8 @@ def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:
 def _fields_read(config: ConfigDict, mode: str, families: tuple[str, ...]) -> frozenset[str]:
   """The fields of `config.eval` that a mode reads, whose episodes may be of some families."""
   fields = READS | {'r'} if _may_read_r(config, families) else READS
-  is_exact = mode in diversity_modes(config) and families == ('linear',)
+  is_linear = families == ('linear',) and config.task.clip == math.inf
+  is_exact = mode in diversity_modes(config) and is_linear
   return fields - {'posterior_samples'} if is_exact else fields
 
 
@@ -131,8 +133,8 @@ def chosen_fields(config: ConfigDict) -> dict[str, Any]:
   """
   chosen = {}
   if tuple(config.eval_modes) == AUTOMATIC:
-    of_pool = ('eval_pretrain',) if config.task.n_tasks else ()
-    chosen['eval_modes'] = (*of_pool, 'eval_latent')
+    of_diversity = [mode for mode in diversity_modes(config) if mode in DIVERSITY_MODES[:2]]
+    chosen['eval_modes'] = tuple(of_diversity) or ('eval',)
   if config.eval.episodes == 0:
     chosen['eval.episodes'] = FEW_EPISODES if config.task.n_tasks > LARGE_POOL else EPISODES
   return chosen

@@ -16,10 +16,12 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
+from icljax.ambient import fixed_arithmetic
 from icljax.base import Episode, Predictor
 from icljax.glm.priors import Pool
 from icljax.glm.task import GLM, family_likelihood, loses_to_atom
-from icljax.likelihoods import Likelihood
+from icljax.likelihoods import LOWEST as LOWEST_LOG_PROB
+from icljax.likelihoods import Likelihood, as_targets
 
 # Tasks of a pool that are held at once. Of 64 to 4,096, the fastest for 512 episodes of 16 pairs.
 CHUNK = 256
@@ -189,19 +191,21 @@ class PoolPredictive(Likelihood):
     ]
     return jnp.any(jnp.stack([part.support(y) for part in parts]), axis=0)
 
+  @fixed_arithmetic()
   def log_prob(self, y):
-    y = jnp.asarray(y, jnp.float32)
+    y = as_targets(y)
     shape = jnp.broadcast_shapes(y.shape, self.position.shape)
     x, context, position = self._flat(shape)
     is_asked = jnp.arange(context.shape[1])[None] == position[:, None]
     filled = jnp.where(is_asked, jnp.broadcast_to(y, shape).reshape(-1, 1), context)
     log_probs = _log_probs(self._posterior._sums(x, filled))
     answer = jnp.take_along_axis(log_probs, position[:, None], axis=1).reshape(shape)
-    return jnp.where(self.support(y), answer, -jnp.inf)
+    return jnp.where(self.support(y), jnp.maximum(answer, LOWEST_LOG_PROB), -jnp.inf)
 
   def mean(self):
     return self.expected
 
+  @fixed_arithmetic()
   def sample(self, key):
     """Draws a family and a task of the pool by its probability (Gumbel's maximum), then y."""
     x, y, position = self._flat(self.position.shape)

@@ -21,6 +21,7 @@ from icljax.base import Episode, Predictor
 from icljax.families import Family
 from icljax.glm import laplace as posterior
 from icljax.glm.laplace import Prior
+from icljax.glm.priors import Gaussian, Pool
 from icljax.glm.task import GLM, FamilyTask, loses_to_atom
 from icljax.likelihoods import Likelihood, Mixture
 
@@ -37,7 +38,9 @@ def has_oracles(task: FamilyTask) -> bool:
 
   A class that inherits from either may have changed the law, and has to say it again.
   """
-  return type(task) is GLM or bool(vars(type(task)).get('changes_only_inputs', False))
+  if type(task) is GLM:
+    return isinstance(task.prior, Gaussian | Pool)
+  return bool(vars(type(task)).get('changes_only_inputs', False))
 
 
 class Prefixes(struct.PyTreeNode):
@@ -98,11 +101,11 @@ class Oracles(struct.PyTreeNode):
   normals: Array
 
   def score(self, episodes: Episode) -> dict[str, Array]:
-    """log p(y_k | ...) of every oracle `[B, K]`, in nats, with two facts about the posterior.
+    """log p(y_k | ...) of every oracle `[B, K]`, in nats, with facts about the posterior.
 
     `effective` `[B, K]` is the smaller effective number of samples of the two evidences whose ratio
     is `bayes_family`; `family_posterior` `[B, K, F]` is the exact probability of each family before
-    y_k is seen.
+    y_k is seen. Where targets are numbers, `bayes_mean` `[B, K]` is the mean of `bayes`.
     """
     return jax.lax.map(self._score, episodes, batch_size=CHUNK)
 
@@ -116,12 +119,30 @@ class Oracles(struct.PyTreeNode):
     common = evidence + self._impossible(episode.y)
     total = logsumexp(common, axis=0)
     plugged_in = self._plugged_in(episode, families)
-    return {name: likelihood.log_prob(episode.y) for name, likelihood in plugged_in.items()} | {
-      'bayes_family': jnp.diff(evidence[episode.task.family]),
-      'bayes': jnp.diff(total),
-      'effective': jnp.minimum(effective[:-1], effective[1:]),
-      'family_posterior': jnp.exp(common - total[None]).T[:-1],
-    }
+    posterior_weights = jnp.exp(common - total[None])[:, :-1]  # [F, K]
+    return (
+      {name: likelihood.log_prob(episode.y) for name, likelihood in plugged_in.items()}
+      | {
+        'bayes_family': jnp.diff(evidence[episode.task.family]),
+        'bayes': jnp.diff(total),
+        'effective': jnp.minimum(effective[:-1], effective[1:]),
+        'family_posterior': posterior_weights.T,
+      }
+      | self._means(families, posterior_weights)
+    )
+
+  def _means(self, families: Sequence[Prefixes], weights: Array) -> dict[str, Array]:
+    """`bayes_mean`, the posterior predictive's mean `[K]`, where targets have one.
+
+    Args:
+      weights: of the families `[F, K]`.
+    """
+    if max(family.predictors for family in self.prior.families) > 1:
+      return {}
+    means = [
+      family.mean(prefix.plugin_eta)[:, 0] for family, prefix in zip(self.prior.families, families)
+    ]
+    return {'bayes_mean': (weights * jnp.stack(means)).sum(0)}
 
   def _plugged_in(self, episode: Episode, families: Sequence[Prefixes]) -> dict[str, Likelihood]:
     """The oracles that are one value of eta, in the episode's own family."""
@@ -162,6 +183,14 @@ class Bayes(Predictor, struct.PyTreeNode):
 
   def score(self, episodes: Episode) -> Array:
     return self.oracles.score(episodes)['bayes']
+
+  def scores_and_means(self, episodes: Episode) -> tuple[Array, Array]:
+    scores = self.oracles.score(episodes)
+    return scores['bayes'], scores['bayes_mean']
+
+  def effective_samples(self, episodes: Episode) -> Array:
+    """The effective number of posterior samples behind each score `[B, K]`."""
+    return self.oracles.score(episodes)['effective']
 
   def _along(self, episode: Episode) -> Mixture:
     prior, x, y = self.oracles.prior, episode.x, episode.y

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
+from icljax.ambient import fixed_arithmetic
 from icljax.base import Episode, Task
 from icljax.families import Dispersion, Family
 from icljax.glm.priors import Gaussian, Pool, Prior
@@ -143,6 +144,7 @@ class GLM(struct.PyTreeNode):
     """C: linear predictors that the widest family needs."""
     return max(family.predictors for family in self.families)
 
+  @fixed_arithmetic()
   def pool(self, count: int) -> Array:
     """The first `count` weights of its pool, unscaled as `GLMTruth.w` is: `[count, C, D]`.
 

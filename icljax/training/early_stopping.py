@@ -79,7 +79,7 @@ def update_stop_state(
     total=jnp.where(full, 0.0, before.total + loss),
     best=jnp.where(better, mean, before.best),
     best_step=best_step,
-    stopped=full & (waited >= rule.patience),
+    stopped=full & (waited >= rule.patience) & (best_step > 0),  # some window has counted
   )
 
 

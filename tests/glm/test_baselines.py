@@ -25,10 +25,15 @@ def scores_and_means(predictor, episodes):
   ],
 )
 def test_names_go_by_family_and_pool(names, size, expected):
-  task = with_pool(glm(*names), size)
+  task = with_pool(glm(*names, clip=np.inf), size)
   assert list(baselines(task, task.with_fresh_weights(), 16)) == expected
   if not size:
-    assert list(baselines(glm(*names), task, 16)) == expected
+    assert list(baselines(glm(*names, clip=np.inf), task, 16)) == expected
+
+
+def test_ridge_is_no_answer_where_a_clip_binds():
+  task = with_pool(glm('linear', clip=4.0), 3)
+  assert list(baselines(task, task, 16)) == ['bayes', 'bayes_pool', 'true']
 
 
 def test_dmmse_keeps_the_pool_of_the_run_when_tasks_are_new():
@@ -62,7 +67,7 @@ def test_a_large_pool_is_answered_as_gaussian_weights_are():
 
 
 def test_families_are_those_of_the_evaluated_task():
-  joint, single = glm('linear', 'poisson'), glm('linear')
+  joint, single = glm('linear', 'poisson'), glm('linear', clip=np.inf)
   assert 'ridge' in baselines(joint, single, 16)
   assert 'ridge' not in baselines(single, joint, 16)
 

@@ -12,6 +12,7 @@ from icljax.glm.baselines import baselines
 from icljax.glm.checks import chosen_fields
 from icljax.glm.modes import diversity, interpolation, mixed_tasks
 from icljax.glm.modes.diversity_tables import summarize, unflatten
+from icljax.glm.modes.scores import OF_POOL
 from icljax.glm.priors import Path, Pool
 from icljax.paired import Indices, draw_episodes
 from tests.configs import tiny
@@ -44,7 +45,7 @@ def scores(is_new: bool) -> dict[str, np.ndarray]:
 
 def predictions(is_new: bool):
   config = tiny(task__families='linear', task__D=DIMS)
-  return unflatten(config, scores(is_new), diversity.OF_NEW if is_new else diversity.OF_POOL)
+  return unflatten(config, scores(is_new), diversity.OF_NEW if is_new else OF_POOL)
 
 
 def test_errors_and_distances_are_squares_over_d():

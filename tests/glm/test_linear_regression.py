@@ -16,7 +16,7 @@ from configs import linear_regression
 from icljax import build, checks
 from icljax.base import draw_batch, stream
 from icljax.glm.checks import DIVERSITY_MODES
-from icljax.glm.modes import interpolation
+from icljax.glm.modes import interpolation, mixed_tasks
 from icljax.glm.modes.scores import reference_of
 from icljax.glm.oracles import ORACLES
 from icljax.models.transformer import Transformer
@@ -25,6 +25,7 @@ from icljax.parameters import named
 from icljax.subjects import subject_of
 from jaxline_lite.base_config import SIZES, check_base_config
 from jaxline_lite.errors import BadInput
+from jaxline_lite.rules import with_chosen_fields
 from tests import omniglots
 from tests.configs import tiny
 from tests.glms import draw_at, glm
@@ -69,7 +70,7 @@ def parameters(config) -> int:
 @ALL
 def test_a_preset_passes_the_checks_and_has_the_parameters_of_the_docstring(preset, size):
   config = linear_regression.get_config(f'{preset},{size}')
-  check_base_config(config)
+  check_base_config(with_chosen_fields(config, checks))
   checks.check(config)
   state = jax.eval_shape(lambda: build.init_state(config))
   count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
@@ -119,10 +120,13 @@ def test_a_preset_makes_a_step_and_an_evaluation(preset, size):
   for name, mode in subject_of(config).modes(config).items():
     if name in ('eval', *DIVERSITY_MODES):
       shapes = score_shapes(config, mode, state.params)
-      measured = ('model', *ORACLES, 'bayes_pool')
+      measured = ('model', *ORACLES, 'dmmse')
       if name != 'eval':
         measured = [f'{kind}/{each}' for kind in ('nats', 'mean') for each in ('model', *BASELINES)]
-      places = len(interpolation.SHARES) if name == 'eval_interpolation' else config.task.K
+      axis = {'eval_interpolation': interpolation.AXIS, 'eval_mixed_tasks': mixed_tasks.AXIS}.get(
+        name
+      )
+      places = len(axis.places(config)) if axis else config.task.K
       assert {shapes[each] for each in measured} == {(500, places)}
 
 

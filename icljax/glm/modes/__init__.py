@@ -8,6 +8,7 @@ from icljax.eval_modes import EvalMode, ModeRule
 from icljax.glm.checks import evaluated_families, mode_rules
 from icljax.glm.from_config import new_tasks, shifted_glm, shifted_task, single_family_task
 from icljax.glm.modes import diversity, interpolation, mixed_tasks, nats, prompts
+from icljax.glm.modes.scores import OF_POOL
 
 
 def table(config: ConfigDict) -> dict[str, EvalMode]:
@@ -26,7 +27,7 @@ def _diversity(rules: dict[str, ModeRule]) -> dict[str, EvalMode]:
   """Those of the modes of task diversity that a run can have."""
   modes = {}
   if rule := rules.get('eval_pretrain'):
-    modes['eval_pretrain'] = diversity.make_mode(rule, shifted_glm, diversity.OF_POOL)
+    modes['eval_pretrain'] = diversity.make_mode(rule, shifted_glm, OF_POOL)
   if rule := rules.get('eval_latent'):
     modes['eval_latent'] = diversity.make_mode(rule, new_tasks, diversity.OF_NEW)
   for mode, task, module in (

@@ -20,13 +20,15 @@ from icljax.glm.model import ModelPredictor
 from icljax.glm.modes import diversity_pictures as pictures
 from icljax.glm.modes.diversity_comparison import compare
 from icljax.glm.modes.diversity_tables import means_by_position, summarize, unflatten
+from icljax.glm.modes.summary import summarize_effective
+from icljax.glm.oracles import Bayes
 from icljax.glm.task import GLM
 from icljax.paired import Indices, draw_episodes
 from icljax.tables import write_csv
 
 Predictors = dict[str, Predictor]
 # What is exact where weights are from the run's pool, and where they are new.
-OF_POOL, OF_NEW = ('dmmse', 'bayes_pool'), ('ridge', 'bayes')
+OF_NEW = ('ridge', 'bayes')
 
 
 def make_mode(
@@ -64,11 +66,16 @@ def score_model(task: GLM, model: ModelPredictor, data: None, indices: Indices) 
 def score_baselines(
   task: GLM, predictors: Predictors, data: None, indices: Indices
 ) -> dict[str, Array]:
-  """The same of every baseline; the mean of `true` is the noise-free target."""
+  """The same of every baseline; the mean of `true` is the noise-free target.
+
+  `effective` `[B, K]` is the effective number of posterior samples of `bayes`, where it is sampled.
+  """
   del data
   episodes, scores = draw_episodes(task, indices), {}
   for name, predictor in predictors.items():
     scores |= read(name, predictor, episodes, has_means(task))
+    if isinstance(predictor, Bayes):
+      scores['effective'] = predictor.effective_samples(episodes)
   return scores
 
 
@@ -93,6 +100,10 @@ def _summarize(
 ) -> Report:
   arrays = model | references
   metrics, table = summarize(unflatten(context.config, arrays, exact))
+  if 'effective' in arrays:
+    samples = context.config.eval.posterior_samples
+    numbers, lines = summarize_effective(arrays['effective'], samples, 'bayes is')
+    metrics, table = metrics | numbers, '\n'.join([table, *lines])
   return Report(metrics, table, arrays)
 
 

@@ -37,7 +37,9 @@ def by_title(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 def comparison_table(scores: dict[str, Predictions]) -> str:
   """A row for each model: means over positions and episodes."""
-  columns = ['nats', 'regret']
+  columns = ['nats']
+  if not any(each.is_told for each in scores.values()):
+    columns.append('regret')
   for each in scores.values():
     columns += [f'error_{name}' for name in each.errors] + [f'delta_{name}' for name in each.deltas]
   columns = list(dict.fromkeys(columns))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
-from icljax.glm.checks import family_names
+from icljax.glm.checks import family_names, is_joint
 from icljax.paired import mean_and_error
 from icljax.tables import aligned, cell, nats_table, shown_positions
 
@@ -25,6 +25,8 @@ class Predictions:
     deltas: squared differences of the model's predicted mean and each baseline's, `[n, K]`.
     exact: the baseline that is exact for the evaluated task.
     unit: what errors and deltas are.
+    is_told: whether the model's loss is told the family, of several, which no baseline is: then
+      neither is the exact one the best that it can be, nor is its distance a part of its risk.
   """
 
   nats: ByPredictor
@@ -32,6 +34,7 @@ class Predictions:
   deltas: ByPredictor
   exact: str
   unit: str
+  is_told: bool = False
 
 
 def unflatten(
@@ -46,14 +49,17 @@ def unflatten(
   groups: dict[str, ByPredictor] = {'nats': {}, 'mean': {}}
   for path, values in arrays.items():
     group, _, name = path.partition('/')
-    groups[group][name] = values
+    if name:
+      groups[group][name] = values
   nats, means = (_in_order(groups[name]) for name in ('nats', 'mean'))
   errors = {
     name: _squares(mean, means['true'], dims) for name, mean in means.items() if name != 'true'
   }
   deltas = {name: _squares(means['model'], means[name], dims) for name in errors if name != 'model'}
   unit = 'squared difference / D' if dims else 'squared difference'
-  return Predictions(nats, errors, deltas, next(name for name in exact if name in nats), unit)
+  known = next(name for name in exact if name in nats)
+  is_told = config.model.head == 'eta' and is_joint(config)
+  return Predictions(nats, errors, deltas, known, unit, is_told)
 
 
 def _in_order(by_predictor: ByPredictor) -> ByPredictor:
@@ -67,19 +73,23 @@ def _squares(mean: np.ndarray, other: np.ndarray, dims: int | None) -> np.ndarra
 
 def summarize(scores: Predictions) -> tuple[dict[str, float], str]:
   """The numbers of a record, by name, and the table."""
-  regret = scores.nats['model'] - scores.nats[scores.exact]
   named = {_name('nats', name): values for name, values in scores.nats.items()}
   named |= {_name('error', name): values for name, values in scores.errors.items()}
   named |= {f'delta_{name}': values for name, values in scores.deltas.items()}
-  metrics = {}
-  for name, values in (named | {'regret': regret}).items():
+  if not scores.is_told:
+    named['regret'] = scores.nats['model'] - scores.nats[scores.exact]
+  metrics, lines = {}, []
+  for name, values in named.items():
     metrics[name], metrics[f'{name}_se'] = map(float, mean_and_error(values.mean(1)))
-  lines = []
   if scores.errors:
     lines += _error_lines(scores)
+  if scores.errors and not scores.is_told:
+    lines.append(_risk_line(scores))
     metrics['risk_excess'] = metrics[f'delta_{scores.exact}']
     metrics['risk_posterior'] = metrics[f'error_{scores.exact}']
   lines.append(nats_table(scores.nats, scores.exact))
+  if scores.is_told:
+    lines.append('the model is told the family by its loss, and no baseline is: no regret is shown')
   return metrics, '\n'.join(lines)
 
 
@@ -89,18 +99,24 @@ def _name(quantity: str, predictor: str) -> str:
 
 
 def _error_lines(scores: Predictions) -> list[str]:
-  """Errors, deltas, and the two parts of the model's risk."""
+  """Errors and deltas."""
   count = len(scores.nats['model'])
   about = f'after k pairs, {count} episodes ± standard error'
   differences = {f'to {name}': values for name, values in scores.deltas.items()}
-  parts = (scores.errors['model'], scores.deltas[scores.exact], scores.errors[scores.exact])
-  risk, excess, posterior = (cell(*mean_and_error(values.mean(1))) for values in parts)
   return [
     position_table(f'{scores.unit} of predicted mean and noise-free target {about}', scores.errors),
     position_table(f"{scores.unit} of the model's predicted mean and a baseline's", differences),
-    f'risk {risk}: distance to {scores.exact} {excess}, posterior variance {posterior} (the error '
-    f'of {scores.exact}, whose expectation it is)',
   ]
+
+
+def _risk_line(scores: Predictions) -> str:
+  """The model's risk in its two parts."""
+  parts = (scores.errors['model'], scores.deltas[scores.exact], scores.errors[scores.exact])
+  risk, excess, posterior = (cell(*mean_and_error(values.mean(1))) for values in parts)
+  return (
+    f'risk {risk}: distance to {scores.exact} {excess}, posterior variance {posterior} (the error '
+    f'of {scores.exact}, whose expectation it is)'
+  )
 
 
 def position_table(title: str, values: ByPredictor, columns: dict[int, str] | None = None) -> str:

@@ -6,6 +6,7 @@ these alone. The other baselines take all pairs for one task's, as the model was
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from icljax.base import Episode, draw_batch, stream
@@ -15,16 +16,24 @@ from icljax.glm.modes.prompts import Axis, read
 from icljax.glm.task import GLM
 from icljax.paired import Indices, draw_episodes
 
+MOST_COUNTS = 8  # of places on the axis: each costs as much as the episodes of another evaluation
+
+
+def counts_of_others(points: int) -> tuple[int, ...]:
+  """The numbers n that are measured, from 0 to K - 1."""
+  return tuple(np.unique(np.linspace(0, points - 1, MOST_COUNTS).round().astype(int)).tolist())
+
+
 AXIS = Axis(
   name='n',
   label="pairs of another task before those of the query's, n",
   about="prompts of K - 1 pairs, the first n of another task than the query's",
-  places=lambda config: tuple(range(config.task.K)),
+  places=lambda config: counts_of_others(config.task.K),
 )
 
 
 def draw_prompts(task: GLM, indices: Indices) -> Episode:
-  """Prompts with n = 0..K-1 pairs of another task, `[K, B]`; the truth is the query's."""
+  """Prompts with n pairs of another task, `[A, B]`; the truth is the query's."""
   own, key = draw_episodes(task, indices), stream(indices.seed, 'eval other task')
   other = draw_batch(task, key, 0, indices.numbers, indices.axis)
 
@@ -33,11 +42,11 @@ def draw_prompts(task: GLM, indices: Indices) -> Episode:
     x = jnp.where(is_other[..., None], other.x, own.x)
     return own.replace(x=x, y=jnp.where(is_other, other.y, own.y))
 
-  return jax.vmap(with_others)(jnp.arange(task.points))
+  return jax.vmap(with_others)(jnp.asarray(counts_of_others(task.points)))
 
 
 def score_model(task: GLM, model: ModelPredictor, data: None, indices: Indices) -> dict[str, Array]:
-  """What a model says of the queries, `[B, K]` over n."""
+  """What a model says of the queries, `[B, A]` over n."""
   del data
   return read('model', model, draw_prompts(task, indices), has_means(task))
 
@@ -56,7 +65,7 @@ def score_baselines(
 
 
 def own_pairs(prompts: Episode) -> Episode:
-  """Prompts `[K, B]` whose pairs of the other task tell ridge nothing: their inputs are 0."""
-  places, _, points = prompts.y.shape
-  is_own = jnp.arange(points)[None] >= jnp.arange(places)[:, None]
+  """Prompts `[A, B]` whose pairs of the other task tell ridge nothing: their inputs are 0."""
+  points = prompts.y.shape[2]
+  is_own = jnp.arange(points)[None] >= jnp.asarray(counts_of_others(points))[:, None]
   return prompts.replace(x=prompts.x * is_own[:, None, :, None])

@@ -12,12 +12,14 @@ from ml_collections import ConfigDict
 from icljax import plugins
 from icljax.eval_modes import Drawing, EvalContext, EvalMode, ModeRule, Report
 from icljax.fields import names
+from icljax.glm.baselines import is_plain_linear
 from icljax.glm.discrete import PoolPosterior
 from icljax.glm.laplace import sobol_normals
 from icljax.glm.modes import pictures
 from icljax.glm.modes.comparison import compare
 from icljax.glm.modes.families import hits
 from icljax.glm.modes.scores import (
+  OF_POOL,
   PairedScores,
   References,
   collect,
@@ -74,7 +76,8 @@ def _make_references(config: ConfigDict, task: FamilyTask) -> References | None:
     return None
   normals = sobol_normals(config.eval.posterior_samples, task.predictors * task.dims)
   pool = PoolPosterior(cast(GLM, task)) if _pool_size(task) else None
-  return References(jnp.asarray(normals), pool)
+  name = 'dmmse' if pool and is_plain_linear(pool.task) else 'bayes_pool'
+  return References(jnp.asarray(normals), pool, name)
 
 
 def _pool_size(task: FamilyTask) -> int:
@@ -118,7 +121,8 @@ def _notes(context: EvalContext, reads: frozenset[str]) -> list[str]:
     )
   if size := _pool_size(cast(FamilyTask, task)):
     lines.append(
-      f'bayes_pool knows the pool of {size} tasks; the other oracles take weights for new ones'
+      f'{" or ".join(OF_POOL)} knows the pool of {size} tasks; the other oracles take weights for '
+      'new ones'
     )
   for name in ('scale', 'r'):
     given, trained = config.eval[name], config.task[name]

@@ -17,6 +17,7 @@ STYLES = {
   'model': {'color': 'C3', 'linewidth': 2.5, 'zorder': 5},
   'read_out': {'color': 'C3', 'linewidth': 2.5},
   'bayes_pool': {'color': 'C1'},
+  'dmmse': {'color': 'C1'},
   'bayes': {'color': 'black'},
   'bayes_family': {'color': 'black', 'linestyle': '--'},
   'true': {'color': 'C2', 'linestyle': ':'},

@@ -21,13 +21,14 @@ from icljax.glm.modes import diversity
 from icljax.glm.modes.diversity_comparison import by_title
 from icljax.glm.modes.diversity_pictures import along_axis, compare_along_axis
 from icljax.glm.modes.diversity_tables import means_by_position, position_table, unflatten
+from icljax.glm.modes.scores import OF_POOL
 from icljax.glm.task import GLM
 from icljax.paired import mean_and_error
 from icljax.tables import write_csv
 
 # What a model is set beside first where the tasks of an axis are neither the pool's nor drawn as
 # new ones are.
-FIRST = (*diversity.OF_NEW, *diversity.OF_POOL)
+FIRST = (*diversity.OF_NEW, *OF_POOL)
 SHOWN = 5  # places in a table
 
 Arrays = dict[str, np.ndarray]

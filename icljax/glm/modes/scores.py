@@ -63,16 +63,22 @@ def score_model(
   return scores
 
 
+# The names of the exact answer where weights are from a pool: of linear regression, and of others.
+OF_POOL = ('dmmse', 'bayes_pool')
+
+
 class References(struct.PyTreeNode):
   """What the oracles of a task are made from.
 
   Attributes:
     normals: standard normals `[S, C*D]`, with which they sample posteriors of new weights.
     pool: the exact answer where weights are from a pool; None where they are new.
+    pool_name: what it is called, one of `OF_POOL`.
   """
 
   normals: Array
   pool: PoolPosterior | None
+  pool_name: str = struct.field(pytree_node=False)
 
 
 def score_references(
@@ -81,15 +87,17 @@ def score_references(
   """The log-probabilities of the targets by each reference, `[B, K]`.
 
   Of a task without references of its own, whose law the oracles know, it is they that are scored
-  (`Oracles.score`), with `bayes_pool` where weights are from a pool; `family` `[B]` is the index
-  of each episode's family.
+  (`Oracles.score`), with one of `OF_POOL` where weights are from a pool; `family` `[B]` is the
+  index of each episode's family.
   """
   del data
   episodes = draw_episodes(task, indices)
   if (own := getattr(task, 'references', None)) is not None:
     return {name: predictor.score(episodes) for name, predictor in own().items()}
   oracles = Oracles(cast(Prior, task), references.normals)
-  of_pool = {'bayes_pool': references.pool.score(episodes)} if references.pool else {}
+  of_pool = {}
+  if references.pool is not None:
+    of_pool[references.pool_name] = references.pool.score(episodes)
   return oracles.score(episodes) | of_pool | {'family': episodes.task.family}
 
 
@@ -148,7 +156,7 @@ def collect(model: dict[str, np.ndarray], references: dict[str, np.ndarray]) -> 
   if 'family' not in references:
     nats = {'model': model['model']} | references
     return PairedScores({name: -values for name, values in nats.items()}, metrics)
-  scored = [name for name in ('bayes_pool', *ORACLES) if name in references]
+  scored = [name for name in (*OF_POOL, *ORACLES) if name in references]
   nats = {'model': model['model']} | {name: references[name] for name in scored}
   probabilities = {'bayes': references['family_posterior']}
   if 'read_out' in model and model['read_out'].shape == probabilities['bayes'].shape:
@@ -171,5 +179,8 @@ def reference_of(nats: Mapping[str, np.ndarray], conditions_on_family: bool) -> 
     conditions_on_family: whether the model's loss is told the family.
   """
   of_new = 'bayes_family' if conditions_on_family else 'bayes'
-  wanted = 'bayes_pool' if 'bayes_pool' in nats else of_new
+  several = of_new in nats and not np.array_equal(nats['bayes'], nats[of_new])
+  is_told = conditions_on_family and several
+  of_pool = () if is_told else OF_POOL  # it is not told the family
+  wanted = next((name for name in of_pool if name in nats), of_new)
   return wanted if wanted in nats else next((name for name in nats if name != 'model'), None)

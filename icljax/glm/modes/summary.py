@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from icljax.glm.modes import families
-from icljax.glm.modes.scores import PairedScores, reference_of
+from icljax.glm.modes.scores import OF_POOL, PairedScores, reference_of
 from icljax.paired import mean_and_error, share_of_gap
 from icljax.tables import aligned, cell, nats_table, shown_positions
 
@@ -47,7 +47,8 @@ def summarize(scores: PairedScores, options: SummaryOptions) -> tuple[dict[str, 
   if scores.family is not None and len(options.families) > 1:
     parts.append(_summarize_families(scores.family_probabilities, scores.family, options))
   if scores.effective is not None:
-    parts.append(_summarize_effective(scores.effective, options.samples))
+    which = 'bayes, bayes_family and plugin are'
+    parts.append(summarize_effective(scores.effective, options.samples, which))
   metrics = {name: value for numbers, _ in parts for name, value in numbers.items()}
   warnings = _warn_of_order(scores.nats, options, metrics.get('poor_samples', 0.0) > FEW)
   return metrics, '\n'.join([*(line for _, lines in parts for line in lines), *warnings])
@@ -94,8 +95,8 @@ def _warn_of_order(nats: dict[str, np.ndarray], options: SummaryOptions, rough: 
   """
   told = options.conditions_on_family or not options.any_family
   best = 'bayes_family' if told and len(options.families) > 1 else 'bayes'
-  if 'bayes_pool' in nats:  # who knows the pool may be better than both
-    best = 'bayes_pool' if best == 'bayes' else ''
+  if knows_pool := next((name for name in OF_POOL if name in nats), ''):
+    best = knows_pool if best == 'bayes' else ''  # who knows the pool may be better than both
   lines = []
   if (excess := _excess(nats, 'true', 'naive')) is not None:
     lines.append(
@@ -143,8 +144,12 @@ def _summarize_families(
   return families.metrics(probabilities, family, options.any_family), lines
 
 
-def _summarize_effective(effective: np.ndarray, samples: int) -> Part:
-  """How far the oracles' importance samples are to be trusted."""
+def summarize_effective(effective: np.ndarray, samples: int, which: str) -> Part:
+  """How far the oracles' importance samples are to be trusted.
+
+  Args:
+    which: they are, as a subject and its verb.
+  """
   poor = float((effective < POOR * samples).mean())
   lowest = np.quantile(effective, [0.001, 0.01, 0.5])
   lines = [
@@ -153,7 +158,7 @@ def _summarize_effective(effective: np.ndarray, samples: int) -> Part:
   ]
   if poor > FEW:
     lines.append(
-      f'WARNING: bayes, bayes_family and plugin are rough: {poor:.1%} of positions have less than '
+      f'WARNING: {which} rough: {poor:.1%} of positions have less than '
       f'{POOR:.0%} effective samples; raise --config.eval.posterior_samples'
     )
   return {'poor_samples': poor}, lines
