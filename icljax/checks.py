@@ -52,7 +52,8 @@ def absent_fields(config: ConfigDict) -> Mapping[str, Any]:
 
 def chosen_fields(config: ConfigDict) -> dict[str, Any]:
   """What is chosen for fields that a config leaves open, by dotted name."""
-  return checks_of(config.subject).chosen_fields(config) if config.subject in SUBJECTS else {}
+  subject = config.get('subject')
+  return checks_of(subject).chosen_fields(config) if subject in SUBJECTS else {}
 
 
 def eval_modes(config: ConfigDict) -> tuple[str, ...]:
@@ -82,7 +83,10 @@ def hints(config: ConfigDict) -> Mapping[str, str]:
 def resumable(config: ConfigDict) -> frozenset[str]:
   """The fields in which a run may change when it is continued, besides those of the loop."""
   lengthened = {'training_steps'} if config.optimizer.schedule in ENDLESS else set()
-  return frozenset(lengthened | located_fields(config))
+  free = located_fields(config)
+  if config.get('data', {}).get('digest') == 'auto':  # of a run that could not notice other data
+    free -= {'data.features'}
+  return frozenset(lengthened | free)
 
 
 def located_fields(config: ConfigDict) -> frozenset[str]:

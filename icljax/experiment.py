@@ -28,6 +28,7 @@ from jaxline_lite.errors import BadInput
 from jaxline_lite.eval_records import EvalFolder
 from jaxline_lite.experiment import AbstractExperiment, Comparison, Evaluation, Outline
 from jaxline_lite.files import read_lines
+from jaxline_lite.paths import expand
 from jaxline_lite.run_folder import read_valid_config, run_of
 
 CHECKED = 64  # episodes of a user-defined task whose targets are checked before it is trained
@@ -124,7 +125,8 @@ class Experiment(AbstractExperiment):
     if self.config.init_from:
       given = self.config.init_from
       try:
-        how = build.warm_start_of(self.config, read_valid_config(run_of(Path(given))[0], checks))
+        run, _ = run_of(expand(given, 'init_from'))
+        how = build.warm_start_of(self.config, read_valid_config(run, checks))
         source = load(given, data=checks.places_of_data(self.config))
         params, self._fresh = warm_start(self.state.params, source.params, how)
       except ValueError as error:

@@ -57,10 +57,11 @@ def evaluate(
   evaluations = {}
   for mode, folder in folders.items():
     evaluation = evaluations[mode] = experiment.evaluate(mode, stop.check)
-    check()
     with hold(folder.path, 'evaluated', wait=stop.check):
+      check()
       folder.write(step, evaluation)
       _draw(experiment, folder, mode, step, evaluation, log)
+    check()
     _announce(folder, config, mode, step, evaluation, log)
   return evaluations
 

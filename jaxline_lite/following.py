@@ -44,13 +44,13 @@ def follow(
   """
   checkpoints, target = run_checkpoints(experiment, config, run, log), experiment.state
   passed: set[int] = set()
-  trained_at = time.monotonic()
+  gone_since: float | None = None  # when nobody was first seen to train it
   log.say(f'{run}: evaluates the checkpoints that are kept, until the run is finished')
   while True:
     stop.check()
     # Looked at before the checkpoints: what a trainer saves before it ends is evaluated.
     is_trained, divergence = owner(run) is not None, read_divergence(run)
-    trained_at = time.monotonic() if is_trained else trained_at
+    gone_since = None if is_trained else gone_since or time.monotonic()
     wanted = read_config(run, experiment.rules)  # a run may go on for longer than was planned
     kept, steps = kept_steps(wanted.keep_checkpoints, wanted.training_steps), checkpoints.steps()
     new = [step for step in steps if step not in passed]
@@ -72,7 +72,7 @@ def follow(
       return
     if divergence and not is_trained:
       raise Diverged(f'{run}: {divergence["message"]}; its kept checkpoints are evaluated')
-    if time.monotonic() - trained_at > PATIENCE:
+    if gone_since is not None and time.monotonic() - gone_since > PATIENCE:
       raise Stopped(
         f'{run}: nobody has trained it for {PATIENCE:g} seconds, and its last checkpoint is '
         f'{steps[-1] if steps else "still to come"}, of {wanted.training_steps} steps; what there '

@@ -3,7 +3,7 @@
 import importlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,10 +13,10 @@ from jaxline_lite import terminal
 from jaxline_lite.base_config import check_base_config, nearest
 from jaxline_lite.errors import BadInput
 from jaxline_lite.experiment import AbstractExperiment, Evaluation
-from jaxline_lite.files import is_writable
+from jaxline_lite.outputs import check_writable, claim, output_folder
 from jaxline_lite.ownership import hold
 from jaxline_lite.paths import check_no_urls, expand
-from jaxline_lite.rules import Rules, with_chosen_fields
+from jaxline_lite.rules import Rules, share_eval_settings, with_chosen_fields
 from jaxline_lite.run_folder import (
   flat,
   inherit_auto_fields,
@@ -73,7 +73,8 @@ def train(
     refuse_another(folder, config, rules)
     from jaxline_lite.eval_records import check_best_metric, check_best_mode
 
-    check_best_mode(config, folder, rules)
+    if evaluates_along:  # nothing else has a best
+      check_best_mode(config, folder, rules)
     from jaxline_lite import train as loop
     from jaxline_lite.checkpoint import Checkpoints
     from jaxline_lite.devices import programs_on_disk
@@ -83,8 +84,10 @@ def train(
       experiment.check_training()
       if not Checkpoints(folder / 'checkpoints', terminal.show).begun():
         experiment.begin()  # all four may refuse the config too, and the folder stays nobody's
-      check_best_metric(config, folder, experiment)
+      if evaluates_along:
+        check_best_metric(config, folder, experiment)
       config = experiment.with_machine_defaults(config)
+      ownership.check()  # imports and data take a while
       record_config(folder, config, rules)
       loop.train(experiment, config, ownership, stop, evaluates_along)
   return folder
@@ -163,6 +166,7 @@ def evaluated_configs(
     for field in EVALUATION_FIELDS:
       merged[field] = config[field]
     configs.append(with_chosen_fields(merged, rules))
+  share_eval_settings(configs)
   return configs
 
 
@@ -193,10 +197,10 @@ def evaluate(
     BadInput, Stopped.
   """
   runs = evaluated_runs(configs[0])
-  outputs = [_output(run, modes, configs[0].eval.output_dir) for run, *_ in runs]
+  outputs = [output_folder(run, modes, configs[0].eval.output_dir) for run, *_ in runs]
   shared = expand(configs[0].eval.output_dir, 'eval.output_dir')
   if len(runs) > 1:
-    _check_writable(shared)
+    check_writable(shared)
   from jaxline_lite import evaluate as loop
   from jaxline_lite.devices import programs_on_disk
   from jaxline_lite.eval_records import EvalFolder
@@ -209,6 +213,7 @@ def evaluate(
       loop.check_choice(config, rules, run, step, log)  # refuses before anything is built
   with StopFlag() as stop, programs_on_disk(configs[0].compilation_cache):
     for config, (run, step, title), output in zip(configs, runs, outputs):
+      claim(output, run)
       experiment = make(config)
       folders = {mode: EvalFolder(run, mode, config, rules, output) for mode in modes}
       evaluated = (
@@ -221,26 +226,6 @@ def evaluate(
     if len(runs) > 1:
       loop.compare(experiment, shared, models, stop, log)
   return [(model.step, model.evaluations) for model in models]
-
-
-def _output(run: Path, modes: Sequence[str], output_dir: str) -> Path:
-  """Where a run's evaluations go: into its folder, or elsewhere if that may only be read.
-
-  Raises:
-    BadInput: if they cannot be written there either.
-  """
-  if all(is_writable(run / mode) for mode in modes):
-    return run
-  output = expand(output_dir, 'eval.output_dir') / run.name
-  _check_writable(output)
-  return output
-
-
-def _check_writable(folder: Path) -> None:
-  if not is_writable(folder):
-    raise BadInput(
-      f'{folder}: cannot be written; choose another folder with --config.eval.output_dir'
-    )
 
 
 def check(config: ConfigDict, mode: str, rules: Rules) -> None:
@@ -266,10 +251,10 @@ def check(config: ConfigDict, mode: str, rules: Rules) -> None:
       f'{config.checkpoint_dir}: its config is of another version, of other fields: {error}'
     ) from error
   known = rules.eval_modes(config)
-  for field, name in [
-    ('--jaxline_mode', mode),
-    *(('--config.eval_modes', name) for name in config.eval_modes),
-  ]:
+  asked = [('--jaxline_mode', mode)]
+  if not mode.startswith('eval_'):
+    asked += [('--config.eval_modes', name) for name in config.eval_modes]
+  for field, name in asked:
     allowed = known if field == '--config.eval_modes' else ('train', 'train_eval', 'eval', *known)
     if name not in allowed:
       reason = rules.why_no_mode(config, name)

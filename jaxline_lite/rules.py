@@ -87,3 +87,15 @@ def shared_eval_modes(configs: Sequence[ConfigDict]) -> tuple[str, ...]:
       'with --jaxline_mode'
     )
   return shared
+
+
+def share_eval_settings(configs: Sequence[ConfigDict]) -> None:
+  """Gives all configs the smallest of what was chosen for each field of `eval`.
+
+  So that runs that are evaluated by one command see the same episodes.
+  """
+  for field in configs[0].eval:
+    chosen = [config.eval[field] for config in configs]
+    if any(value != chosen[0] for value in chosen):
+      for config in configs:
+        config.eval[field] = min(chosen)

@@ -118,8 +118,11 @@ def read_valid_config(folder: Path, rules: Rules) -> ConfigDict:
         f'{file}: {field} is {value!r}; allowed is a value of the kind of {usual!r}: put back what '
         'was there'
       )
+  followed = config.copy_and_resolve_references()
   try:
-    rules.check(config)
+    # Of settings of evaluations it is of no interest here by which mode they are read.
+    followed.eval_modes = rules.eval_modes(config)
+    rules.check(followed)
   except ValueError as error:
     raise BadInput(f'{file}: {error}') from error
   except (KeyError, AttributeError) as error:
@@ -153,8 +156,10 @@ def inherit_auto_fields(folder: Path, config: ConfigDict, rules: Rules) -> None:
     )
     source = before.get('init_from')
     if source and config.init_from:
-      run, given = run_of(Path(source))[0], expand(config.init_from, 'init_from')
-      if run.resolve() == given.resolve():
+      (run, step), (given, named) = map(
+        run_of, (Path(source), expand(config.init_from, 'init_from'))
+      )
+      if run.resolve() == given.resolve() and named in (None, step):
         config.init_from = source
 
 

@@ -54,11 +54,13 @@ class Trainer:
     self.rate = Rate()
     self.loss = math.nan
     self.step = self._restore()
+    ownership.check()
     self.records = RunRecords(self.folder, up_to=self.step)
     self.saved_at = time.perf_counter()
 
   def _restore(self) -> int:
     """Puts the newest intact checkpoint into the experiment; its step, or 0."""
+    self.ownership.check()
     self.checkpoints.clear_leftovers()
     restored = self.checkpoints.restore_latest(self.experiment.state)
     if restored is None:
@@ -102,6 +104,7 @@ class Trainer:
 
   def _draw(self) -> None:
     """Draws the training; a picture that cannot be drawn is a line in the log."""
+    self.ownership.check()
     try:
       self.experiment.draw_training(self.folder)
     except Exception as error:  # whatever the libraries of pictures raise
@@ -126,6 +129,7 @@ class Trainer:
         'for another run'
       )
       return
+    self.ownership.check()
     described = f'\n{self.experiment.describe()}{self._describe_size()}' if self.step == 0 else ''
     self.log.say(f'{self.folder}: from step {self.step} to {end}{described}')
     self.log.show_progress(end, self.step)
@@ -265,6 +269,7 @@ def train(
 
   It goes on where an earlier call ended.
   """
+  ownership.check()
   with contextlib.closing(Log(ownership.folder / 'log.txt')) as log:
     for note in (ownership.note, sync_note(ownership.folder)):
       if note:

@@ -253,7 +253,7 @@ def test_evaluations_are_known_before_they_are_made():
 def test_a_best_metric_that_no_evaluation_has_is_refused(tmp_path):
   config = tiny(tmp_path, best_model_eval_metric='eval/natz')
   with pytest.raises(BadInput, match=r"eval has no 'natz' .did you mean 'nats'\?.; it has nats, "):
-    modes.train(lambda _: experiment(1), config, checks)
+    modes.train(lambda _: experiment(1), config, checks, evaluates_along=True)
   assert not (tmp_path / 'config.json').exists()
 
 

@@ -329,13 +329,13 @@ def test_a_best_metric_that_does_not_exist_is_refused_before_the_first_step(tmp_
   """A wrong one is refused on resume too, and the folder stays as it is."""
   steps = []
   with pytest.raises(BadInput, match=told):
-    train(tmp_path, best_model_eval_metric=metric, on_step=steps.append)
+    train(tmp_path, along=True, best_model_eval_metric=metric, on_step=steps.append)
   assert steps == []
   assert {path.name for path in tmp_path.iterdir()} <= {'.lock'}
   train(tmp_path, best_model_eval_metric='eval/score')
   before = (tmp_path / 'config.json').read_bytes()
   with pytest.raises(BadInput, match=told):
-    train(tmp_path, best_model_eval_metric=metric, training_steps=80)
+    train(tmp_path, along=True, best_model_eval_metric=metric, training_steps=80)
   assert (tmp_path / 'config.json').read_bytes() == before
 
 
@@ -351,12 +351,12 @@ def test_the_mode_of_the_best_metric_is_one_of_eval_modes(tmp_path, metric, told
   """Unless the run began with it, as those of earlier versions may have."""
   fields = {'best_model_eval_metric': metric, 'training_steps': 20}
   with pytest.raises(BadInput, match=f'best_model_eval_metric is {metric!r}; .*{told}'):
-    train(tmp_path, **fields)
+    train(tmp_path, along=True, **fields)
   assert {path.name for path in tmp_path.iterdir()} <= {'.lock'}
   record_config(tmp_path, configured(tmp_path, **(RUN | fields)), RULES)
-  train(tmp_path, **fields)
+  train(tmp_path, along=True, **fields)
   with pytest.raises(BadInput, match=f'best_model_eval_metric is {metric!r}'):
-    train(tmp_path, **fields, eval_modes=('eval', 'eval_other'))
+    train(tmp_path, along=True, **fields, eval_modes=('eval', 'eval_other'))
 
 
 def test_the_best_is_one_of_those_on_disk(tmp_path):

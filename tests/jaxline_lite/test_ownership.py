@@ -263,7 +263,7 @@ import os, signal, sys
 from pathlib import Path
 from jaxline_lite import files, locks
 from jaxline_lite.errors import CommandError
-from tests.jaxline_lite.dummy import configured, train
+from tests.jaxline_lite.dummy import Dummy, configured, train
 locks.TOUCH, locks.STALE = 0.1, 1.5
 folder, phase = Path(sys.argv[1]), sys.argv[2]
 
@@ -284,6 +284,13 @@ def stopping_sync(path):
     stop()
   sync(path)
 files.sync = stopping_sync
+
+check_training = Dummy.check_training
+def build(experiment):
+  if phase == 'build':
+    stop()
+  check_training(experiment)
+Dummy.check_training = build
 
 try:
   config = configured(folder, log_train_data_interval=1)
@@ -330,3 +337,25 @@ def test_a_process_that_slept_while_its_run_was_taken_over_writes_nothing_more(t
   assert f'{run}: its .lock is gone, and this process writes nothing more' in told
   assert contents(run) == before
   assert left_by(run) == left_by(tmp_path / 'alone')
+
+
+@needs_faults
+def test_who_slept_before_its_first_save_writes_nothing_either(tmp_path):
+  """While it built its experiment: config, log and records are those of who took over."""
+  run, environment = tmp_path / 'run', failing(('flock', errno.ENOLCK, f'{tmp_path}*'))
+  start = [sys.executable, '-c', DRIVER, str(run)]
+  sleeper = subprocess.Popen(
+    [*start, 'build'], env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+  )
+  try:
+    os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED | os.WNOWAIT)
+    time.sleep(1.6)
+    subprocess.run([*start, 'none'], env=environment, check=True, capture_output=True, timeout=120)
+    before = contents(run)
+    sleeper.send_signal(signal.SIGCONT)
+    told = sleeper.communicate(timeout=60)[1]
+  finally:
+    sleeper.kill()
+    sleeper.wait()
+  assert sleeper.returncode == 75, told
+  assert contents(run) == before

@@ -114,7 +114,7 @@ def test_a_config_file_may_lie_at_home(home, monkeypatch):
   argv = ['run.py', '--config=~/config.py:fast', '--config.training_steps=20']
   monkeypatch.setattr(sys, 'argv', argv)
   with flagsaver.flagsaver():
-    config, _, overrides = command_line.parse(argv)
+    config, _, overrides = command_line.parse(argv, dummy.RULES)
   assert (config.model.rate, config.training_steps, overrides) == (0.5, 20, {'training_steps': 20})
 
 
