@@ -48,16 +48,15 @@ standard deviation .02):
 Weight decay on the kernels of blocks alone: `--config.optimizer.name=adamw
 --config.optimizer.weight_decay=0.01`. Inputs of another scale: `--config.task.data_scale=2.0`.
 
-`quick` keeps the question (D = 4, K = 8, 6,000 steps of batch 128, 2 layers of width 64) and reads
-one token per pair, which learns faster. Its `small` has half the width, its `wide` an MLP of the
-stream's width, four heads, norms after the sums, the exact gelu, noise, clip and an early peak, at
-a tenth of the steps.
+`quick` keeps the question (D = 4, K = 8, 6,000 steps of batch 128, 2 layers of width 64, 4 heads)
+and reads one token per pair, which learns faster. Its `small` has half the width, its `wide` an MLP
+of the stream's width, norms after the sums, the exact gelu, noise, clip and an early peak, at a
+tenth of the steps.
 
-Of `raventos`, quick, fresh tasks, seed 0: 4.416 nats per target, `plugin` 4.093, `naive` 10.07
-(10,000 episodes, ± .033 for the model); that is an error / D of .461 against w.x where ridge has
-.421. 137 seconds of a core, evaluation included. `plugin`, the posterior mean with known noise, is
-the best that such a model can be: `bayes` (1.514 there), from which regret counts, knows besides
-how sure it is, which one Gaussian of known noise cannot say.
+What the quick size reaches is in `docs/diversity.md`. One Gaussian of known noise cannot say how
+sure it is of its mean, which `ridge` and `bayes` can: so the nats of such a model stay above theirs
+(`plugin`, the posterior mean with known noise, is the best that it can be), and its `error` is to
+be held against theirs.
 
 With T tokens (K of `pairs`, 2 K of `interleaved_plain`) and M the MLP's width (4 E but for `wide`)
 blocks have L (4 E^2 + 2 E M + 9 E + M) parameters, positions T E, the last norm 2 E (none where

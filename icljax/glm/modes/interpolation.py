@@ -13,7 +13,7 @@ from jax import Array
 from icljax.base import Episode
 from icljax.glm.model import ModelPredictor
 from icljax.glm.modes.diversity import Predictors, has_means
-from icljax.glm.modes.prompts import Axis, read
+from icljax.glm.modes.prompts import Axis, read, read_all
 from icljax.glm.priors import Path, Pool
 from icljax.glm.task import GLM
 from icljax.paired import Indices, draw_episodes
@@ -48,7 +48,4 @@ def score_baselines(
 ) -> dict[str, Array]:
   """The same of every baseline."""
   del data
-  prompts, scores = draw_prompts(task, indices), {}
-  for name, predictor in predictors.items():
-    scores |= read(name, predictor, prompts, has_means(task))
-  return scores
+  return read_all(predictors, draw_prompts(task, indices), has_means(task))

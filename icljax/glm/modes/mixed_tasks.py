@@ -12,7 +12,7 @@ from jax import Array
 from icljax.base import Episode, draw_batch, stream
 from icljax.glm.model import ModelPredictor
 from icljax.glm.modes.diversity import Predictors, has_means
-from icljax.glm.modes.prompts import Axis, read
+from icljax.glm.modes.prompts import Axis, read, read_all
 from icljax.glm.task import GLM
 from icljax.paired import Indices, draw_episodes
 
@@ -56,9 +56,8 @@ def score_baselines(
 ) -> dict[str, Array]:
   """The same of every baseline, and of `own` for linear regression."""
   del data
-  prompts, scores = draw_prompts(task, indices), {}
-  for name, predictor in predictors.items():
-    scores |= read(name, predictor, prompts, has_means(task))
+  prompts = draw_prompts(task, indices)
+  scores = read_all(predictors, prompts, has_means(task))
   if 'ridge' in predictors:
     scores |= read('own', predictors['ridge'], own_pairs(prompts), has_means(task))
   return scores

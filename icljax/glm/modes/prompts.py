@@ -84,6 +84,16 @@ def read(name: str, predictor: Predictor, prompts: Episode, with_means: bool) ->
   return {key: values[:, -1].reshape(places, batch).T for key, values in scores.items()}
 
 
+def read_all(
+  predictors: diversity.Predictors, prompts: Episode, with_means: bool
+) -> dict[str, Array]:
+  """What several predictors, by name, say of the last targets of prompts, as `read`."""
+  scores = {}
+  for name, predictor in predictors.items():
+    scores |= read(name, predictor, prompts, with_means)
+  return scores
+
+
 def _columns(places: tuple[float, ...], axis: Axis) -> dict[int, str]:
   """Which places a table shows, and what they are called."""
   shown = np.unique(np.linspace(0, len(places) - 1, SHOWN).round().astype(int))
