@@ -27,8 +27,8 @@ fresh task for every episode, is the default:
 
 Its evaluations: `eval_pretrain` (the run's pool; where there is one) and `eval_latent` (new tasks),
 which a training ends with; `eval_interpolation` (tasks between two of the pool), `eval_mixed_tasks`
-(contexts of two tasks), and `eval`, nats alone. `docs/diversity.md` has their numbers for pools of
-2 and 128 tasks.
+(contexts of two tasks), and `eval`, nats alone, from Python or where `eval_modes` names it.
+`docs/diversity.md` has numbers.
 
 Presets, at the size `paper` (D = 8, K = 16, 500,000 steps of Adam at 1e-3, up in a triangle and
 down to 0; tokens [0, x] and [y, 0, ..., 0] read by one linear layer, learned positions, kernels of

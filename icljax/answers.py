@@ -106,6 +106,8 @@ class AnsweringPredictor(Predictor):
     """
     x, queries = self._as_items('x_context', x), self._as_items('x_query', queries)
     y, most, shape = as_float32('y_context', y), self.points - 1, self.item.shape
+    if x.shape == y.shape == (0,):  # an empty context, as [], []
+      x = x.reshape(0, *shape)
     for name, values, count in (('x_context', x, 'k'), ('x_query', queries, 'Q')):
       if values.ndim != len(shape) + 1 or values.shape[1:] != shape:
         raise ValueError(

@@ -35,7 +35,14 @@ def config(file: str, words: str = '') -> ConfigDict:
   Raises:
     BadInput: if there is no such file, or a word is neither.
   """
-  return load_config(f'{Path(__file__).parent / "configs" / file}.py:{words}')
+  if file != Path(file).stem:
+    raise BadInput(
+      f"file is {file!r}; give the name of a file of configs/ alone, such as 'glm', and a preset "
+      "and a size as words: icljax.config('glm', 'poisson,paper')"
+    )
+  config = load_config(f'{Path(__file__).parent / "configs" / file}.py:{words}')
+  config.lock()  # so that a field that there is not cannot be set
+  return config
 
 
 def _make(config: ConfigDict):
@@ -126,6 +133,8 @@ def compare(
   Raises:
     BadInput, Stopped: as `evaluate`.
   """
+  if isinstance(runs, str | Path):
+    raise BadInput(f"runs is {str(runs)!r}; give a list of folders, such as ['runs/a', 'runs/b']")
   titles = list(titles) or [expand(run, 'runs').absolute().name for run in runs]
   if (
     len(runs) < 2 or len(set(titles)) != len(runs) or checkpoint == 'all' or ',' in str(checkpoint)

@@ -38,15 +38,15 @@ def baselines(trained: GLM, evaluated: GLM, samples: int) -> dict[str, Predictor
   """What a model is measured against, by name. Not for traced tasks.
 
   Args:
-    trained: the task of the run, whose pool is the one that `dmmse` and `bayes_pool` know, also
-      when the evaluated tasks are new.
-    evaluated: the task whose episodes are asked about: all baselines know its families, scale, clip
-      and dispersion. Its own prior is not read.
+    trained: the task of the run, whose pool is the one that `dmmse` and `bayes_pool` know, at its
+      scale, also when the evaluated tasks are new or of another scale.
+    evaluated: the task whose episodes are asked about: all baselines know its families, clip and
+      dispersion, and the others its scale. Its own prior is not read.
     samples: posterior samples of `bayes`.
   """
   true, noise = {'true': TrueWeights()}, evaluated.dispersion.noise
   has_pool = isinstance(trained.prior, Pool) and int(trained.prior.size) > 0
-  knows_pool = PoolPosterior(evaluated.replace(prior=trained.prior))
+  knows_pool = PoolPosterior(evaluated.replace(prior=trained.prior, scale=trained.scale))
   if is_plain_linear(evaluated):
     pool = {'dmmse': knows_pool} if has_pool else {}
     ridge = Ridge(evaluated.scale, noise)

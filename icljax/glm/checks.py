@@ -33,6 +33,7 @@ AUTOMATIC = ('auto',)
 EPISODES, FEW_EPISODES = 10_000, 2_048
 LARGE_POOL = 2**16  # for 10,000 episodes of more tasks dMMSE takes over 20 seconds of a core
 DIVERSITY_MODES = ('eval_pretrain', 'eval_latent', 'eval_interpolation', 'eval_mixed_tasks')
+OF_RUNS_POOL = {'eval_pretrain': 1, 'eval_interpolation': 2}  # tasks that the pool has at least
 RESERVED = {
   'joint',
   *(mode.removeprefix('eval_') for mode in DIVERSITY_MODES),
@@ -57,6 +58,8 @@ def evaluated_families(config: ConfigDict) -> dict[str, str]:
     return {}
   user_defined = [name for name in family_names(config) if plugins.is_user_defined(name)]
   families = [*FAMILIES, *user_defined]
+  if config.model.head == 'known_noise':  # a Gaussian of that noise is no answer for others
+    families = list(family_names(config))
   if config.model.head == 'eta' and 'multinomial' not in family_names(config):
     families.remove('multinomial')  # its C linear predictors are more than such a model gives
   return {f'eval_{plugins.short_name(name)}': name for name in families}
@@ -66,8 +69,8 @@ def diversity_modes(config: ConfigDict) -> tuple[str, ...]:
   """The eval modes that tell tasks of a run's pool from new ones, as far as it has a pool."""
   if config.task.own:  # nobody knows its prior
     return ()
-  least = {'eval_pretrain': 1, 'eval_interpolation': 2}  # tasks in the pool
-  return tuple(mode for mode in DIVERSITY_MODES if config.task.n_tasks >= least.get(mode, 0))
+  size = config.task.n_tasks
+  return tuple(mode for mode in DIVERSITY_MODES if size >= OF_RUNS_POOL.get(mode, 0))
 
 
 def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:
@@ -90,7 +93,8 @@ def _fields_read(config: ConfigDict, mode: str, families: tuple[str, ...]) -> fr
   fields = READS | {'r'} if _may_read_r(config, families) else READS
   is_linear = families == ('linear',) and config.task.clip == math.inf
   is_exact = mode in diversity_modes(config) and is_linear
-  return fields - {'posterior_samples'} if is_exact else fields
+  fields = fields - {'posterior_samples'} if is_exact else fields
+  return fields - {'scale'} if mode in OF_RUNS_POOL else fields
 
 
 def _may_read_r(config: ConfigDict, families: tuple[str, ...]) -> bool:
@@ -103,25 +107,32 @@ def _check_settings(config: ConfigDict) -> None:
   """Refuses a setting that no evaluated mode reads."""
   rules = mode_rules(config)
   evaluated = [rules[mode] for mode in config.eval_modes if mode in rules]
-  if config.eval.r is not None and evaluated and not any('r' in rule.reads for rule in evaluated):
-    reading = [name for name, rule in rules.items() if 'r' in rule.reads]
-    raise ValueError(
-      f'eval.r is {config.eval.r}, which changes nothing in {", ".join(config.eval_modes)}, where '
-      f'no family is neg_binomial; leave it out, or evaluate {" or ".join(reading)}'
-    )
+  why = {'r': 'no family is neg_binomial', 'scale': "tasks are those of the run's pool"}
+  for name, reason in why.items():
+    given = config.eval[name]
+    if given is not None and evaluated and not any(name in rule.reads for rule in evaluated):
+      reading = [mode for mode, rule in rules.items() if name in rule.reads]
+      raise ValueError(
+        f'eval.{name} is {given}, which changes nothing in {", ".join(config.eval_modes)}, where '
+        f'{reason}; leave it out, or evaluate {" or ".join(reading)}'
+      )
 
 
 def why_no_mode(config: ConfigDict, mode: str) -> str:
   """Why a run of this config cannot have an eval mode that others can; '' if none can."""
   if mode == 'eval_joint':
     return f'whose episodes are of one family ({config.task.families})'
-  is_of_pool = mode in ('eval_pretrain', 'eval_interpolation')
-  if is_of_pool and not config.task.own:
-    return f'whose tasks are from a pool of {config.task.n_tasks} (task.n_tasks; 0 is for no pool)'
+  if mode in OF_RUNS_POOL and not config.task.own:
+    return (
+      f'whose tasks are from a pool of {config.task.n_tasks} (task.n_tasks; 0 is for no pool), '
+      f'and that mode takes a pool of {OF_RUNS_POOL[mode]} or more'
+    )
   if mode not in {*DIVERSITY_MODES, *(f'eval_{name}' for name in FAMILIES)}:
     return ''
   if config.task.own:
     return f'whose task is {config.task.own}, of which no other is known'
+  if config.model.head == 'known_noise':
+    return 'whose model gives a Gaussian of known noise'
   return 'whose model gives one linear predictor and not one for each class'
 
 

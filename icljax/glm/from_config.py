@@ -97,6 +97,11 @@ def shifted_task(config: ConfigDict) -> FamilyTask:
   return with_user_task(config, shifted_glm(config))
 
 
+def pool_tasks(config: ConfigDict) -> GLM:
+  """The task whose weights are from the run's pool, at the scale of training."""
+  return shifted_glm(config).replace(scale=jnp.float32(config.task.scale))
+
+
 def new_tasks(config: ConfigDict) -> GLM:
   """The task with new weights in every episode, whatever the run's pool."""
   return shifted_glm(config).with_fresh_weights()

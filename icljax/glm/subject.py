@@ -28,7 +28,8 @@ SAME_MODEL = (
   'model.head', 'model.norm', 'model.mlp_width', 'model.gelu', 'model.end_bias',
 )  # fmt: skip
 
-
+# Of predictors so bad that nothing else could be seen beside them.
+FAR_OFF = ['nats_ols', 'nats_zero']
 DISPERSIONS = {'task.noise': 'linear', 'task.r': 'neg_binomial'}  # what they belong to
 
 
@@ -113,7 +114,8 @@ class GeneralizedLinearModels(Subject):
     logged: pd.DataFrame,
     evaluated: dict[str, pd.DataFrame],
   ) -> None:
-    pictures.training(path, logged, evaluated.get('eval', pd.DataFrame()), title)
+    shown = evaluated.get('eval', evaluated.get('eval_latent', pd.DataFrame()))
+    pictures.training(path, logged, shown.drop(columns=FAR_OFF, errors='ignore'), title)
 
   def item(self, config: ConfigDict) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((self.task(config).dims,), jnp.float32)

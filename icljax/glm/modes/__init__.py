@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 from icljax.eval_modes import EvalMode, ModeRule
 from icljax.glm.checks import evaluated_families, mode_rules
-from icljax.glm.from_config import new_tasks, shifted_glm, shifted_task, single_family_task
+from icljax.glm.from_config import new_tasks, pool_tasks, shifted_task, single_family_task
 from icljax.glm.modes import diversity, interpolation, mixed_tasks, nats, prompts
 from icljax.glm.modes.scores import OF_POOL
 
@@ -27,11 +27,11 @@ def _diversity(rules: dict[str, ModeRule]) -> dict[str, EvalMode]:
   """Those of the modes of task diversity that a run can have."""
   modes = {}
   if rule := rules.get('eval_pretrain'):
-    modes['eval_pretrain'] = diversity.make_mode(rule, shifted_glm, OF_POOL)
+    modes['eval_pretrain'] = diversity.make_mode(rule, pool_tasks, OF_POOL)
   if rule := rules.get('eval_latent'):
     modes['eval_latent'] = diversity.make_mode(rule, new_tasks, diversity.OF_NEW)
   for mode, task, module in (
-    ('eval_interpolation', shifted_glm, interpolation),
+    ('eval_interpolation', pool_tasks, interpolation),
     ('eval_mixed_tasks', new_tasks, mixed_tasks),
   ):
     if rule := rules.get(mode):

@@ -20,6 +20,7 @@ from icljax.glm.model import ModelPredictor
 from icljax.glm.modes import diversity_pictures as pictures
 from icljax.glm.modes.diversity_comparison import compare
 from icljax.glm.modes.diversity_tables import means_by_position, summarize, unflatten
+from icljax.glm.modes.scores import OF_POOL
 from icljax.glm.modes.summary import summarize_effective
 from icljax.glm.oracles import Bayes
 from icljax.glm.task import GLM
@@ -100,11 +101,23 @@ def _summarize(
 ) -> Report:
   arrays = model | references
   metrics, table = summarize(unflatten(context.config, arrays, exact))
+  table = '\n'.join([table, *_notes(context.config, exact)])
   if 'effective' in arrays:
     samples = context.config.eval.posterior_samples
     numbers, lines = summarize_effective(arrays['effective'], samples, 'bayes is')
     metrics, table = metrics | numbers, '\n'.join([table, *lines])
   return Report(metrics, table, arrays)
+
+
+def _notes(config: ConfigDict, exact: tuple[str, ...]) -> list[str]:
+  """Lines on settings that differ from training, and who knows of them."""
+  given, trained = config.eval.scale, config.task.scale
+  if given in (None, trained) or exact == OF_POOL:
+    return []
+  return [
+    f"eval.scale is {given:g}: the model was trained with {trained:g}, and who knows the run's "
+    'pool knows it at that scale; the other baselines know of it'
+  ]
 
 
 def _draw(context: EvalContext, drawing: Drawing, exact: tuple[str, ...]) -> None:

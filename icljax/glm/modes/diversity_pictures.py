@@ -31,7 +31,7 @@ PAIRS = 'pairs seen, k'
 
 def curves(path: Path, scores: 'Predictions', title: str) -> None:
   """Errors, distances and nats over the number of pairs seen, with bands of two standard errors."""
-  nats = {name: values for name, values in scores.nats.items() if name not in WIDE}
+  nats = exact_ones(scores.nats)
   if not scores.errors:
     drawing, axes = figure(title, (PAIRS, 'nats per target'))
     panels = [(axes, nats)]
@@ -42,7 +42,7 @@ def curves(path: Path, scores: 'Predictions', title: str) -> None:
       (PAIRS, f"{scores.unit}, model's mean and a baseline's"),
       (PAIRS, 'nats per target'),
     )
-    panels = list(zip(all_axes, [scores.errors, scores.deltas, nats]))
+    panels = list(zip(all_axes, [scores.errors, exact_ones(scores.deltas), nats]))
   for axes, values in panels:
     _lines(axes, values)
   save(drawing, path)
@@ -61,12 +61,17 @@ def along_axis(
   if scores.errors:
     panels = [
       (f'{scores.unit}, mean and noise-free target', scores.errors),
-      (f"{scores.unit}, model's mean and a baseline's", scores.deltas),
+      (f"{scores.unit}, model's mean and a baseline's", exact_ones(scores.deltas)),
     ]
   drawing, *all_axes = figure(title, *((label, ylabel) for ylabel, _ in panels))
   for axes, (_, values) in zip(all_axes, panels):
     _lines(axes, values, places)
   save(drawing, path)
+
+
+def exact_ones(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Those of some curves, by baseline, that a model may come close to."""
+  return {name: each for name, each in values.items() if name not in WIDE}
 
 
 def _lines(axes, values: Mapping[str, np.ndarray], places: Sequence[float] = ()) -> None:

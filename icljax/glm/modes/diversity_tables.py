@@ -85,8 +85,9 @@ def summarize(scores: Predictions) -> tuple[dict[str, float], str]:
     lines += _error_lines(scores)
   if scores.errors and not scores.is_told:
     lines.append(_risk_line(scores))
-    metrics['risk_excess'] = metrics[f'delta_{scores.exact}']
-    metrics['risk_posterior'] = metrics[f'error_{scores.exact}']
+    for part, of in (('risk_excess', 'delta'), ('risk_posterior', 'error')):
+      metrics[part] = metrics[f'{of}_{scores.exact}']
+      metrics[f'{part}_se'] = metrics[f'{of}_{scores.exact}_se']
   lines.append(nats_table(scores.nats, scores.exact))
   if scores.is_told:
     lines.append('the model is told the family by its loss, and no baseline is: no regret is shown')
@@ -115,7 +116,7 @@ def _risk_line(scores: Predictions) -> str:
   risk, excess, posterior = (cell(*mean_and_error(values.mean(1))) for values in parts)
   return (
     f'risk {risk}: distance to {scores.exact} {excess}, posterior variance {posterior} (the error '
-    f'of {scores.exact}, whose expectation it is)'
+    f'of {scores.exact}, whose expectation it is); in expectation both add up to the risk'
   )
 
 

@@ -121,8 +121,8 @@ def _notes(context: EvalContext, reads: frozenset[str]) -> list[str]:
     )
   if size := _pool_size(cast(FamilyTask, task)):
     lines.append(
-      f'{" or ".join(OF_POOL)} knows the pool of {size} tasks; the other oracles take weights for '
-      'new ones'
+      f'the oracle called {" or ".join(OF_POOL)} knows the pool of {size} tasks; the others take '
+      'weights for new ones'
     )
   for name in ('scale', 'r'):
     given, trained = config.eval[name], config.task[name]

@@ -16,8 +16,8 @@ from icljax.paired import mean_and_error
 STYLES = {
   'model': {'color': 'C3', 'linewidth': 2.5, 'zorder': 5},
   'read_out': {'color': 'C3', 'linewidth': 2.5},
-  'bayes_pool': {'color': 'C1'},
-  'dmmse': {'color': 'C1'},
+  'bayes_pool': {'color': 'C5'},
+  'dmmse': {'color': 'C5'},
   'bayes': {'color': 'black'},
   'bayes_family': {'color': 'black', 'linestyle': '--'},
   'true': {'color': 'C2', 'linestyle': ':'},
