@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import zlib
+from pathlib import Path
 
 import jax
 import pytest
@@ -21,6 +22,8 @@ if jax.__version__.startswith('0.10.'):
 os.environ['XLA_FLAGS'] = FLAGS  # read when jax looks for devices first
 # Tracing makes many objects and leaves few: looking through them took a twentieth of the time.
 gc.set_threshold(100_000, 20, 20)
+
+MOST_MAPS = 15_000
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_default_matmul_precision', 'highest')
@@ -40,6 +43,19 @@ def pytest_configure(config):
     jax.config.update('jax_compilation_cache_dir', folder)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+@pytest.fixture(scope='module', autouse=True)
+def drop_programs():
+  """Forgets compiled programs between files when there are many.
+
+  Each takes some maps of memory, of which Linux gives a process 65,530; then JAX crashes.
+  """
+  yield
+  maps = Path('/proc/self/maps')
+  if maps.exists() and len(maps.read_bytes().splitlines()) > MOST_MAPS:
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture
