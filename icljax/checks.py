@@ -148,9 +148,10 @@ def check(config: ConfigDict) -> None:
 def _check_ranges(config: ConfigDict) -> None:
   """Numbers have to survive in the 32 bits in which they are computed with."""
   for field, value in leaves(config):
-    if field.endswith('seed') and not 0 <= value <= LARGEST_SEED:
+    is_whole = type(value) is int
+    if field.endswith('seed') and not (is_whole and 0 <= value <= LARGEST_SEED):
       raise ValueError(f'{field} is {value}; allowed are whole numbers from 0 to {LARGEST_SEED}')
-    if type(value) is int and not field.endswith('seed') and abs(value) > LARGEST_WHOLE:
+    if is_whole and not field.endswith('seed') and abs(value) > LARGEST_WHOLE:
       raise ValueError(
         f'{field} is {value}; allowed are whole numbers of 32 bits, up to {LARGEST_WHOLE}'
       )

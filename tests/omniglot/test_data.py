@@ -118,7 +118,11 @@ def test_a_run_goes_on_with_the_same_data_from_another_place(run, tmp_path):
 def test_a_run_from_before_there_were_digests_goes_on_and_has_one_then(run, trained):
   config = json.loads((run / 'config.json').read_text())
   del config['data']['digest']
+  config['data']['features'] = str(trained / 'f.npz')
   (run / 'config.json').write_text(json.dumps(config))
+  moved = save_features(run.parent / 'elsewhere.npz')
+  with pytest.raises(BadInput, match='another run is there, which differs in data.features'):
+    icljax.train(config_of(run, moved, training_steps=20))  # nobody could tell that it is the same
   icljax.train(config_of(run, trained / 'f.npz', training_steps=20))
   assert read_config(run, checks).data.digest == digest(config_of('', trained / 'f.npz'))
 

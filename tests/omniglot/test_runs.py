@@ -65,9 +65,8 @@ def test_models_are_compared(run, tmp_path, capsys):
     [run, run / 'checkpoints' / '10'], 'eval_fewshot_holdout', ['end', 'half'], tmp_path
   )
   assert set(both) == {'end', 'half'}
-  assert {'comparison.png', 'comparison.csv'} <= {
-    path.name for path in (tmp_path / 'eval_fewshot_holdout').iterdir()
-  }
+  (folder,) = (tmp_path / 'eval_fewshot_holdout').iterdir()
+  assert {'comparison.png', 'comparison.csv'} <= {path.name for path in folder.iterdir()}
   assert 'accuracy_closed' in capsys.readouterr().out
 
 

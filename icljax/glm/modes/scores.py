@@ -179,7 +179,8 @@ def reference_of(nats: Mapping[str, np.ndarray], conditions_on_family: bool) -> 
     conditions_on_family: whether the model's loss is told the family.
   """
   of_new = 'bayes_family' if conditions_on_family else 'bayes'
-  several = of_new in nats and not np.array_equal(nats['bayes'], nats[of_new])
+  names = {'bayes', of_new}
+  several = names <= nats.keys() and not np.array_equal(nats['bayes'], nats[of_new])
   is_told = conditions_on_family and several
   of_pool = () if is_told else OF_POOL  # it is not told the family
   wanted = next((name for name in of_pool if name in nats), of_new)
