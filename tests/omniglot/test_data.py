@@ -121,7 +121,7 @@ def test_a_run_from_before_there_were_digests_goes_on_and_has_one_then(run, trai
   config['data']['features'] = str(trained / 'f.npz')
   (run / 'config.json').write_text(json.dumps(config))
   moved = save_features(run.parent / 'elsewhere.npz')
-  with pytest.raises(BadInput, match='another run is there, which differs in data.features'):
+  with pytest.raises(BadInput, match=r'another run is there, which differs in data\.features'):
     icljax.train(config_of(run, moved, training_steps=20))  # nobody could tell that it is the same
   icljax.train(config_of(run, trained / 'f.npz', training_steps=20))
   assert read_config(run, checks).data.digest == digest(config_of('', trained / 'f.npz'))
