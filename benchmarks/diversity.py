@@ -26,7 +26,7 @@ from icljax.figures import figure, own_style, save
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, PAGE = ROOT / 'benchmarks' / 'diversity.json', ROOT / 'docs' / 'diversity.md'
 SEEDS = (0, 1)
-LINEAR_POOLS, OTHER_POOLS = (2, 128, 0), (2, 64, 0)
+LINEAR_POOLS, OTHER_POOLS = (2, 128), (2, 64, 0)
 # The quick size of configs/linear_regression.py, for the other families.
 QUICK = (
   '--config.task.K=8 --config.model.layers=2 '

@@ -9,6 +9,7 @@ told the family    map, which plugs in the posterior's mode
 told neither       bayes, the posterior predictive over all families
 """
 
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -100,16 +101,21 @@ class Oracles(struct.PyTreeNode):
   prior: Prior
   normals: Array
 
-  def score(self, episodes: Episode) -> dict[str, Array]:
+  def score(self, episodes: Episode, with_means: bool = False) -> dict[str, Array]:
     """log p(y_k | ...) of every oracle `[B, K]`, in nats, with facts about the posterior.
 
     `effective` `[B, K]` is the smaller effective number of samples of the two evidences whose ratio
     is `bayes_family`; `family_posterior` `[B, K, F]` is the exact probability of each family before
-    y_k is seen. Where targets are numbers, `bayes_mean` `[B, K]` is the mean of `bayes`.
-    """
-    return jax.lax.map(self._score, episodes, batch_size=CHUNK)
+    y_k is seen.
 
-  def _score(self, episode: Episode) -> dict[str, Array]:
+    Args:
+      with_means: whether `bayes_mean` `[B, K]` is given too, the mean of `bayes`; then targets have
+        to be numbers.
+    """
+    score = functools.partial(self._score, with_means=with_means)
+    return jax.lax.map(score, episodes, batch_size=CHUNK)
+
+  def _score(self, episode: Episode, with_means: bool) -> dict[str, Array]:
     families = [
       prefixes(family, self.prior, episode.x, episode.y, self.normals)
       for family in self.prior.families
@@ -119,30 +125,22 @@ class Oracles(struct.PyTreeNode):
     common = evidence + self._impossible(episode.y)
     total = logsumexp(common, axis=0)
     plugged_in = self._plugged_in(episode, families)
-    posterior_weights = jnp.exp(common - total[None])[:, :-1]  # [F, K]
-    return (
-      {name: likelihood.log_prob(episode.y) for name, likelihood in plugged_in.items()}
-      | {
-        'bayes_family': jnp.diff(evidence[episode.task.family]),
-        'bayes': jnp.diff(total),
-        'effective': jnp.minimum(effective[:-1], effective[1:]),
-        'family_posterior': posterior_weights.T,
-      }
-      | self._means(families, posterior_weights)
-    )
+    scores = {name: likelihood.log_prob(episode.y) for name, likelihood in plugged_in.items()} | {
+      'bayes_family': jnp.diff(evidence[episode.task.family]),
+      'bayes': jnp.diff(total),
+      'effective': jnp.minimum(effective[:-1], effective[1:]),
+      'family_posterior': jnp.exp(common - total[None]).T[:-1],
+    }
+    if with_means:
+      scores['bayes_mean'] = self._mean(families, scores['family_posterior'])
+    return scores
 
-  def _means(self, families: Sequence[Prefixes], weights: Array) -> dict[str, Array]:
-    """`bayes_mean`, the posterior predictive's mean `[K]`, where targets have one.
-
-    Args:
-      weights: of the families `[F, K]`.
-    """
-    if max(family.predictors for family in self.prior.families) > 1:
-      return {}
+  def _mean(self, families: Sequence[Prefixes], weights: Array) -> Array:
+    """The posterior predictive's mean `[K]`, with weights of the families `[K, F]`."""
     means = [
       family.mean(prefix.plugin_eta)[:, 0] for family, prefix in zip(self.prior.families, families)
     ]
-    return {'bayes_mean': (weights * jnp.stack(means)).sum(0)}
+    return (weights * jnp.stack(means, axis=1)).sum(1)
 
   def _plugged_in(self, episode: Episode, families: Sequence[Prefixes]) -> dict[str, Likelihood]:
     """The oracles that are one value of eta, in the episode's own family."""
@@ -185,7 +183,7 @@ class Bayes(Predictor, struct.PyTreeNode):
     return self.oracles.score(episodes)['bayes']
 
   def scores_and_means(self, episodes: Episode) -> tuple[Array, Array]:
-    scores = self.oracles.score(episodes)
+    scores = self.oracles.score(episodes, with_means=True)
     return scores['bayes'], scores['bayes_mean']
 
   def effective_samples(self, episodes: Episode) -> Array:
