@@ -186,10 +186,6 @@ class Bayes(Predictor, struct.PyTreeNode):
     scores = self.oracles.score(episodes, with_means=True)
     return scores['bayes'], scores['bayes_mean']
 
-  def effective_samples(self, episodes: Episode) -> Array:
-    """The effective number of posterior samples behind each score `[B, K]`."""
-    return self.oracles.score(episodes)['effective']
-
   def _along(self, episode: Episode) -> Mixture:
     prior, x, y = self.oracles.prior, episode.x, episode.y
     impossible = self.oracles._impossible(y)

@@ -74,10 +74,18 @@ def score_baselines(
   del data
   episodes, scores = draw_episodes(task, indices), {}
   for name, predictor in predictors.items():
-    scores |= read(name, predictor, episodes, has_means(task))
     if isinstance(predictor, Bayes):
-      scores['effective'] = predictor.effective_samples(episodes)
+      scores |= _read_bayes(predictor, episodes, has_means(task))
+    else:
+      scores |= read(name, predictor, episodes, has_means(task))
   return scores
+
+
+def _read_bayes(bayes: Bayes, episodes: Episode, with_means: bool) -> dict[str, Array]:
+  """As `read`, with `effective`, from one pass over the posteriors."""
+  scores = bayes.oracles.score(episodes, with_means)
+  means = {'mean/bayes': scores['bayes_mean']} if with_means else {}
+  return {'nats/bayes': -scores['bayes'], 'effective': scores['effective']} | means
 
 
 def has_means(task: GLM) -> bool:
