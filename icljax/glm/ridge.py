@@ -9,13 +9,8 @@ from flax import struct
 from jax import Array
 
 from icljax.base import Episode, Predictor
+from icljax.glm.least_squares import LeastSquaresFit
 from icljax.likelihoods import Gaussian
-
-# Least squares takes singular values below this share of the largest for 0: float32 gives them to
-# about 1e-7 of it, times the square root of the number of pairs.
-SMALLEST_SINGULAR_VALUE = 1e-6
-# Episodes whose prefixes least squares holds at once: 128 KB of them at K = 16 and D = 8.
-CHUNK = 16
 
 
 class Ridge(Predictor, struct.PyTreeNode):
@@ -66,17 +61,13 @@ class LeastSquares(Predictor, struct.PyTreeNode):
   noise: Array
 
   def along(self, episodes: Episode) -> Gaussian:
-    def one(pairs):
-      x, y = pairs
-      points = jnp.arange(len(y))
+    def one(x, y):
+      def step(fit, pair):
+        return fit.add(*pair), pair[0] @ fit.solve()
 
-      def after(k):
-        seen = jnp.where((points < k)[:, None], x, 0.0)
-        return x[k] @ (jnp.linalg.pinv(seen, rtol=SMALLEST_SINGULAR_VALUE) @ y)
+      return jax.lax.scan(step, LeastSquaresFit.empty(x.shape[-1]), (x, y))[1]
 
-      return Gaussian.of(jax.vmap(after)(points), self.noise)
-
-    return jax.lax.map(one, (episodes.x, episodes.y), batch_size=CHUNK)
+    return Gaussian.of(jax.vmap(one)(episodes.x, episodes.y), self.noise)
 
 
 class Zero(Predictor, struct.PyTreeNode):
