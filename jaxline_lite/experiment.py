@@ -103,9 +103,16 @@ class AbstractExperiment(abc.ABC):
     """
     return state
 
-  def with_machine_defaults(self, config: ConfigDict) -> ConfigDict:
-    """A config with its 'auto' fields as this machine takes them: what `config.json` will say."""
+  @staticmethod
+  def with_machine_defaults(config: ConfigDict) -> ConfigDict:
+    """A config with those 'auto' fields chosen that this machine decides: bits depend on them."""
     return config
+
+  def with_origins(self, config: ConfigDict) -> ConfigDict:
+    """A config that also says what data and parameters this experiment was made from: what
+    `config.json` will say.
+    """
+    return self.with_machine_defaults(config)
 
   def check_training(self) -> None:
     """Raises BadInput if this experiment can be evaluated here, but not trained."""

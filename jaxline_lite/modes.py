@@ -1,5 +1,6 @@
 """What each mode does. Locks and checks the folder before JAX is imported."""
 
+import contextlib
 import importlib
 import os
 import time
@@ -40,7 +41,11 @@ MakeExperiment = Callable[[ConfigDict], AbstractExperiment]
 
 
 def train(
-  make: MakeExperiment, config: ConfigDict, rules: Rules, evaluates_along: bool = False
+  make: MakeExperiment,
+  config: ConfigDict,
+  rules: Rules,
+  evaluates_along: bool = False,
+  quiet_under: StopFlag | None = None,
 ) -> Path:
   """Trains, or goes on training, the run in `config.checkpoint_dir`, and evaluates it.
 
@@ -48,6 +53,8 @@ def train(
     make: builds the experiment, once the folder is ours.
     rules: those of the experiment's configs.
     evaluates_along: whether to evaluate every `config.eval_interval` steps as well.
+    quiet_under: the flag of a command of many runs, which catches the signals; this run's lines
+      are in its `log.txt` only then.
 
   Returns:
     The run's folder.
@@ -67,8 +74,10 @@ def train(
       '--config.checkpoint_dir=runs/first'
     )
   folder = expand(config.checkpoint_dir, 'checkpoint_dir')
-  with hold(folder, 'trained') as ownership, StopFlag() as stop:
+  flag = StopFlag() if quiet_under is None else contextlib.nullcontext(quiet_under)
+  with hold(folder, 'trained') as ownership, flag as stop:
     config = config.copy_and_resolve_references()
+    config.sweep = ''  # a run is one point
     inherit_auto_fields(folder, config, rules)
     refuse_another(folder, config, rules)
     from jaxline_lite.eval_records import check_best_metric, check_best_mode
@@ -86,10 +95,10 @@ def train(
         experiment.begin()  # all four may refuse the config too, and the folder stays nobody's
       if evaluates_along:
         check_best_metric(config, folder, experiment)
-      config = experiment.with_machine_defaults(config)
+      config = experiment.with_origins(config)
       ownership.check()  # imports and data take a while
       record_config(folder, config, rules)
-      loop.train(experiment, config, ownership, stop, evaluates_along)
+      loop.train(experiment, config, ownership, stop, evaluates_along, shows=quiet_under is None)
   return folder
 
 
