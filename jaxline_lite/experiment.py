@@ -38,7 +38,7 @@ class Outline(NamedTuple):
 
 
 class Comparison(NamedTuple):
-  """Several models side by side.
+  """Several models side by side, or the points of a sweep.
 
   Attributes:
     table: what the terminal shows.
@@ -47,6 +47,29 @@ class Comparison(NamedTuple):
 
   table: str
   draw: Callable[[], None]
+
+
+class Recorded(NamedTuple):
+  """An evaluation on disk: its numbers, and the file of its arrays."""
+
+  metrics: dict[str, Any]
+  arrays: Path
+
+
+class SweptRun(NamedTuple):
+  """A finished run among several that are read together.
+
+  Attributes:
+    name: what tells it apart.
+    fields: the fields of its config in which the runs differ, by dotted name.
+    config: of the run, with the settings of the evaluation.
+    evaluations: for each of `Rules.sweep_modes`' needs by step; {} where the run has no such mode.
+  """
+
+  name: str
+  fields: dict[str, Any]
+  config: ConfigDict
+  evaluations: tuple[dict[int, Recorded], ...]
 
 
 class AbstractExperiment(abc.ABC):
@@ -142,6 +165,15 @@ class AbstractExperiment(abc.ABC):
     del mode, folder, configs
     tables = (f'{title}\n{evaluation.table}' for title, evaluation in evaluations.items())
     return Comparison('\n'.join(tables), draw=lambda: None)
+
+  @classmethod
+  def read_runs(cls, mode: str, folder: Path, title: str, runs: list[SweptRun]) -> Comparison:
+    """Writes the numbers of finished runs, over the fields in which they differ, into one folder.
+    Draws nothing yet.
+    """
+    del cls, mode, folder, title
+    lines = (f'{run.name}  {run.evaluations}' for run in runs)
+    return Comparison('\n'.join(lines), draw=lambda: None)
 
   def draw_training(self, folder: Path) -> None:
     """Draws what the run's files tell of its training."""

@@ -62,17 +62,7 @@ def train(
   Raises:
     BadInput, Stopped, Diverged.
   """
-  if config.restore_path:
-    raise BadInput(
-      f'restore_path is {config.restore_path!r}; training resumes from checkpoint_dir, and '
-      'restore_path is for modes eval*; to start from the parameters of another run, give '
-      '--config.init_from'
-    )
-  if not config.checkpoint_dir:
-    raise BadInput(
-      'checkpoint_dir is empty; give the folder of the run, such as '
-      '--config.checkpoint_dir=runs/first'
-    )
+  check_trains(config)
   folder = expand(config.checkpoint_dir, 'checkpoint_dir')
   flag = StopFlag() if quiet_under is None else contextlib.nullcontext(quiet_under)
   with hold(folder, 'trained') as ownership, flag as stop:
@@ -100,6 +90,21 @@ def train(
       record_config(folder, config, rules)
       loop.train(experiment, config, ownership, stop, evaluates_along, shows=quiet_under is None)
   return folder
+
+
+def check_trains(config: ConfigDict) -> None:
+  """Raises BadInput for a config that says what to evaluate, or no folder to train in."""
+  if config.restore_path:
+    raise BadInput(
+      f'restore_path is {config.restore_path!r}; training resumes from checkpoint_dir, and '
+      'restore_path is for modes eval*; to start from the parameters of another run, give '
+      '--config.init_from'
+    )
+  if not config.checkpoint_dir:
+    raise BadInput(
+      'checkpoint_dir is empty; give the folder of the run, such as '
+      '--config.checkpoint_dir=runs/first'
+    )
 
 
 class Evaluated(NamedTuple):
@@ -219,7 +224,7 @@ def evaluate(
   log, models, one_off = Log(None), [], configs[0].one_off_evaluate
   if one_off:
     for config, (run, step, _) in zip(configs, runs):
-      loop.check_choice(config, rules, run, step, log)  # refuses before anything is built
+      loop.chosen_steps(config, rules, run, log, step)  # refuses before anything is built
   with StopFlag() as stop, programs_on_disk(configs[0].compilation_cache):
     for config, (run, step, title), output in zip(configs, runs, outputs):
       claim(output, run)
@@ -273,17 +278,22 @@ def check(config: ConfigDict, mode: str, rules: Rules) -> None:
       )
 
 
-def make(experiment: str, config: ConfigDict) -> AbstractExperiment:
-  """Imports JAX and builds the experiment 'module:Class'."""
+def experiment_class(experiment: str, deterministic: bool) -> type[AbstractExperiment]:
+  """Imports JAX and the experiment 'module:Class'."""
   before = os.environ.get('XLA_FLAGS')
-  if config.deterministic:
+  if deterministic:
     os.environ['XLA_FLAGS'] = f'{before or ""} {DETERMINISTIC}'.strip()
   import jax
 
   jax.local_devices()  # reads the flags, if it is the first to ask: a notebook may have before
-  if config.deterministic and before is None:
+  if deterministic and before is None:
     del os.environ['XLA_FLAGS']
   elif before is not None:
     os.environ['XLA_FLAGS'] = before
   module, _, name = experiment.partition(':')
-  return getattr(importlib.import_module(module), name)(config)
+  return getattr(importlib.import_module(module), name)
+
+
+def make(experiment: str, config: ConfigDict) -> AbstractExperiment:
+  """Builds the experiment 'module:Class' of a config."""
+  return experiment_class(experiment, config.deterministic)(config)

@@ -40,6 +40,11 @@ class RunStatus(NamedTuple):
   note: str = ''
 
   @property
+  def is_open(self) -> bool:
+    """Whether there is something left to do."""
+    return self.state in (WAITING, TRAINING, STOPPED)
+
+  @property
   def seconds_left(self) -> float | None:
     """How long its steps will take at this rate, if somebody trains it."""
     if self.state != TRAINING or not self.rate:
