@@ -74,6 +74,12 @@ def eval_fields(config: ConfigDict, mode: str) -> frozenset[str]:
   return rule.reads if rule else frozenset()
 
 
+def sweeps(config: ConfigDict) -> Mapping[str, str]:
+  """The published sweeps of a config by name."""
+  del config
+  return {}
+
+
 def hints(config: ConfigDict) -> Mapping[str, str]:
   """What else is said of a value that is no number, by the field that wants one."""
   subject = config.get('subject')
@@ -91,7 +97,8 @@ def resumable(config: ConfigDict) -> frozenset[str]:
 
 def located_fields(config: ConfigDict) -> frozenset[str]:
   """The fields that say where data lie on this machine."""
-  return checks_of(config.subject).LOCATED_FIELDS
+  subject = config.get('subject')
+  return checks_of(subject).LOCATED_FIELDS if subject in SUBJECTS else frozenset()
 
 
 def places_of_data(config: ConfigDict) -> dict[str, str]:
