@@ -81,6 +81,7 @@ WRONG = {
   'two zeros': ('optimizer.weight_decay=0.0,-0.0', ['the point weight_decay=0 is there twice']),
   'what is twice and cannot be built': ('model.width=63,63', ['width=63 is there twice']),
   'a range backwards': ('random_seed=5..2', ["'5..2' runs backwards", '2..5']),
+  'a range backwards by one': ('random_seed=5..4', ["'5..4' runs backwards", '4..5']),
   'powers backwards': ('task.n_tasks=2^5..2^2', ["'2^5..2^2' runs backwards", '2^2..2^5']),
   'two bases': ('task.n_tasks=2^1..3^4', ['mixes the bases 2 and 3', '2^1..2^5']),
   'three ends': ('random_seed=1..2..3', ["'1..2..3' is neither a range nor a power"]),
@@ -109,6 +110,7 @@ WRONG = {
   ),
   'a parenthesis': ('task.n_tasks,task.r=(1,2', ['parentheses do not match', 'close each']),
   'another parenthesis': ('task.r=1)', ['parentheses do not match']),
+  'parentheses inside out': ('task.r=)1(', ['parentheses do not match']),
   'a quote': ("task.families='poisson", ['quotes do not match']),
   'a power of ten': ('training_steps=1e3', ["training_steps is '1e3'", 'such as 1000']),
   'no whole number': ('task.K=1.5', ["task.K is '1.5'; allowed is a whole number"]),
@@ -344,6 +346,7 @@ def test_the_config_that_is_swept_stays_as_it_was():
     ('task.n_tasks=64; random_seed=0', ['n_tasks=64,random_seed=0']),
     ('random_seed=0; task.n_tasks=64', ['n_tasks=64,random_seed=0']),  # the same run
     ('task.r=1.2,2.5,5', ['task.r=1.2', 'task.r=2.5', 'task.r=5']),  # there is eval.r
+    ('task.D=8', ['D=8']),
     ('training.batch_size=32', ['training.batch_size=32']),  # and eval.batch_size
     ('optimizer.learning_rate=1e-5,1.0', ['learning_rate=1e-05', 'learning_rate=1']),
     ('optimizer.clip_norm=inf,1e20', ['clip_norm=inf', 'clip_norm=1e+20']),
