@@ -72,16 +72,15 @@ def make_points(
   defaults = get_base_config()
   for field in ('sweep', 'sweep_workers'):
     base[field] = defaults[field]
-  points, names = [], set()
+  points: dict[str, dict[str, Any]] = {}
   read = functools.partial(_value, config=config, kinds=kinds, hints=rules.hints(config))
   for steps in itertools.product(*(_steps(axis, kinds, read) for axis in axes)):
     fields = {field: value for step in steps for field, value in step.items()}
     full = ','.join(sorted(f'{shown[field]}={_text(value)}' for field, value in fields.items()))
-    if full in names:
+    if full in points:
       raise BadInput(f'{SWEEP}: the point {full} is there twice; give every value once')
-    names.add(full)
-    points.append(_point(_cut(full), fields, base, folder, rules, check))
-  return points
+    points[full] = fields
+  return [_point(_cut(full), fields, base, folder, rules, check) for full, fields in points.items()]
 
 
 def _spec(config: ConfigDict, rules: Rules) -> str:
@@ -98,15 +97,17 @@ def _kinds(axes: Iterable[Axis], config: ConfigDict, rules: Rules) -> dict[str, 
   """The kind of every swept field, if all of them can be swept."""
   fields, kinds = flat(config.to_dict()), {}
   unswept = RESUMABLE | rules.located_fields(config)
+  is_unswept = lambda field: bool({field, field.split('.')[0]} & unswept)
   for field in (field for axis in axes for field in axis.fields):
-    if {field, field.split('.')[0]} & unswept:
+    if is_unswept(field):
       instead = f', and give --config.{field}=VALUE for all points' if field in fields else ''
       raise BadInput(
         f'{SWEEP}: {field} cannot be swept, for no parameter of a run depends on it, and each '
         f'point would be the same run; sweep fields of training{instead}'
       )
     if field not in fields:
-      raise BadInput(f'{SWEEP}: {field!r}{why_no_field(field, fields)}')
+      swept = [other for other in fields if not is_unswept(other)]
+      raise BadInput(f'{SWEEP}: {field!r}{why_no_field(field, swept)}')
     if field in kinds:
       raise BadInput(f'{SWEEP}: {field} is there twice; give all of its values in one place')
     kind = kind_of(config, field)

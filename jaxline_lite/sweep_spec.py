@@ -46,7 +46,7 @@ class Numbers(NamedTuple):
   def texts(self) -> list[str]:
     """The numbers, as they would be written one by one."""
     numbers = range(self.first, self.last + 1)
-    return [str(n) if self.base is None else _power(self.base, n) for n in numbers]
+    return [str(n if self.base is None else self.base**n) for n in numbers]
 
 
 def read_axes(spec: str) -> list[Axis]:
@@ -148,11 +148,6 @@ def _whole_power(text: str) -> int:
       'powers, such as 2^-3..2^0'
     )
   return base**exponent
-
-
-def _power(base: int, exponent: int) -> str:
-  """A power of a whole number; rounded once where it is no whole number itself."""
-  return str(base**exponent) if exponent >= 0 else repr(1 / base**-exponent)
 
 
 def unquoted(text: str) -> str:

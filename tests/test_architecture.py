@@ -179,6 +179,7 @@ def test_a_package_has_one_importer(package, only):
 def test_checks_kinds_and_configs_import_no_jax():
   """Nor does anything that they import, in a process of its own."""
   modules = ['icljax', 'icljax.checks', 'icljax.subjects', 'jaxline_lite.platform']
+  modules.append('jaxline_lite.sweep_points')
   for subject in SUBJECTS:
     for path in sorted((ROOT / 'icljax' / subject).rglob('*.py')):
       name = path.relative_to(ROOT).with_suffix('')
