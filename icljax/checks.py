@@ -4,7 +4,7 @@ Imports no JAX, so that a wrong config fails at once; a test compares the names 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -72,6 +72,13 @@ def eval_fields(config: ConfigDict, mode: str) -> frozenset[str]:
   """The fields of `config.eval` on which the numbers of an eval mode depend."""
   rule = checks_of(config.subject).mode_rules(config).get(mode)
   return rule.reads if rule else frozenset()
+
+
+def sweep_modes(
+  configs: Sequence[ConfigDict],
+) -> dict[str, tuple[tuple[str, str, dict[str, Any]], ...]]:
+  """The eval modes that only a sweep with runs of these configs has, and what each takes."""
+  return {}
 
 
 def sweeps(config: ConfigDict) -> Mapping[str, str]:

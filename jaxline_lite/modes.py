@@ -278,8 +278,10 @@ def check(config: ConfigDict, mode: str, rules: Rules) -> None:
       )
 
 
-def experiment_class(experiment: str, deterministic: bool) -> type[AbstractExperiment]:
-  """Imports JAX and the experiment 'module:Class'."""
+def experiment_class(experiment: str, deterministic: bool) -> Any:
+  """Imports JAX and the experiment 'module:Class': a subclass of `AbstractExperiment` that takes a
+  config.
+  """
   before = os.environ.get('XLA_FLAGS')
   if deterministic:
     os.environ['XLA_FLAGS'] = f'{before or ""} {DETERMINISTIC}'.strip()

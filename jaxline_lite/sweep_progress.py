@@ -6,15 +6,14 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
-
-from tqdm import tqdm
+from typing import Any
 
 from jaxline_lite import terminal
 from jaxline_lite.errors import CommandError
 from jaxline_lite.rules import Rules
 from jaxline_lite.run_status import DIVERGED, FINISHED, STOPPED, WAITING, RunStatus, run_status
 from jaxline_lite.sweep_folder import read_points, seconds_left, write_statuses
-from jaxline_lite.writers import clock
+from jaxline_lite.writers import clock, progress_bar
 
 EVERY = 2.0  # seconds between two looks
 SHARE = 0.05  # of the time that looking may take: thousands of points are looked at less often
@@ -80,7 +79,7 @@ class Progress:
     self._ended = threading.Event()
     self._done: dict[str, RunStatus] = {}
     self._states: dict[str, str] = {}
-    self._bar: tqdm | None = None
+    self._bar: Any = None
     self._thread = threading.Thread(target=self._watch, daemon=True)
 
   def __enter__(self) -> 'Progress':
@@ -91,8 +90,7 @@ class Progress:
       total, made = (
         sum(counts) for counts in zip(*((each.steps, each.step) for each in statuses.values()))
       )
-      options = {'unit': 'step', 'dynamic_ncols': True, 'file': terminal.StandardError()}
-      self._bar = tqdm(total=total, initial=made, **options)
+      self._bar = progress_bar(total, made)
     self._thread.start()
     return self
 

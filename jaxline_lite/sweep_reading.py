@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -12,13 +12,27 @@ from jaxline_lite.eval_records import EvalFolder
 from jaxline_lite.experiment import Recorded, SweptRun
 from jaxline_lite.outputs import claim, output_folder
 from jaxline_lite.ownership import hold
-from jaxline_lite.rules import Need, Rules, share_eval_settings
+from jaxline_lite.rules import Rules, share_eval_settings
 from jaxline_lite.run_folder import is_sweep, paths_of
 from jaxline_lite.run_status import FINISHED
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.sweep_folder import read_points
 from jaxline_lite.sweep_progress import read_status
 from jaxline_lite.writers import Log
+
+
+class Need(NamedTuple):
+  """An evaluation of every point that reading a sweep takes.
+
+  Attributes:
+    mode: the eval mode; points that cannot have it are read without.
+    checkpoints: which ones, as `eval_checkpoints` names them; '' is what the command names.
+    settings: fields of `eval` that the reading fixes.
+  """
+
+  mode: str
+  checkpoints: str = ''
+  settings: Mapping[str, Any] = {}
 
 
 def swept_folder(config: ConfigDict) -> Path | None:
@@ -109,7 +123,8 @@ def read_sweep(
   points, first = read_points(folder), next(iter(configs.values()))
   read_runs = modes.experiment_class(experiment, first.deterministic).read_runs
   for mode in names:
-    needs = rules.sweep_modes(list(configs.values())).get(mode) or (Need(mode),)
+    taken = rules.sweep_modes(list(configs.values())).get(mode)
+    needs = [Need(*each) for each in taken] if taken else [Need(mode)]
     runs = []
     for name, config in configs.items():
       stop.check()

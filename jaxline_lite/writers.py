@@ -17,6 +17,12 @@ def clock(seconds: float) -> str:
   return f'{hours}:{minutes:02}:{rest:02}' if hours else f'{minutes}:{rest:02}'
 
 
+def progress_bar(total: int, first: int) -> tqdm:
+  """A bar of steps on standard error, whose writes never raise."""
+  options = {'unit': 'step', 'dynamic_ncols': True, 'file': terminal.StandardError()}
+  return tqdm(total=total, initial=first, **options)
+
+
 class Log:
   """Writes lines to a file, then to standard output; on a terminal, steps move a progress bar.
 
@@ -35,8 +41,7 @@ class Log:
   def show_progress(self, total: int, first: int) -> None:
     """On a terminal, shows a progress bar from here on."""
     if self._shows and terminal.is_terminal(sys.stderr):
-      options = {'unit': 'step', 'dynamic_ncols': True, 'file': terminal.StandardError()}
-      self._bar = tqdm(total=total, initial=first, **options)
+      self._bar = progress_bar(total, first)
 
   def say(self, text: str) -> None:
     """Shows and records lines that tell an event."""

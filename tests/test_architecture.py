@@ -39,7 +39,7 @@ LEVELS = [
 # Modules of a subject, the lowest first.
 INSIDE = [
   {'kinds', 'images', 'cholesky'},
-  {'checks', 'derived', 'classes', 'drawings'},
+  {'least_squares', 'checks', 'derived', 'classes', 'drawings'},
   {'settings', 'priors'},
   {'task', 'labels', 'samplers', 'sequences'},
   {'laplace', 'model'},

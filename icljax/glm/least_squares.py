@@ -39,8 +39,8 @@ class LeastSquaresFit(NamedTuple):
 
   @classmethod
   def empty(cls, dims: int) -> 'LeastSquaresFit':
-    zero = jnp.zeros(())
-    return cls(*jnp.zeros((2, dims, dims)), jnp.zeros(dims), jnp.zeros((), int), zero)
+    square, zero = jnp.zeros((dims, dims)), jnp.zeros(())
+    return cls(square, square, jnp.zeros(dims), jnp.zeros((), int), zero)
 
   def solve(self) -> Array:
     """The w `[D]` of the smallest norm among those of the least squared error."""
@@ -63,12 +63,10 @@ class LeastSquaresFit(NamedTuple):
     new = (length > ROUNDING_ERRORS * rounding) & (self.rank < len(x))
     at = (jnp.arange(len(x)) == self.rank) & new
     direction = rest / jnp.where(new, length, 1.0)
-    return LeastSquaresFit(
-      jnp.where(at[:, None], direction, self.basis),
-      *_fold(self.factor, self.projected, jnp.where(at, length, coordinates), y),
-      self.rank + new,
-      longest,
-    )
+    row = jnp.where(at, length, coordinates)
+    factor, projected = _fold(self.factor, self.projected, row, y)
+    basis = jnp.where(at[:, None], direction, self.basis)
+    return LeastSquaresFit(basis, factor, projected, self.rank + new, longest)
 
   def _invertible(self) -> Array:
     """The factor with ones for the directions that are missing."""

@@ -2,6 +2,7 @@
 time to compile.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxline_lite import base_config, modes
-from jaxline_lite.experiment import AbstractExperiment, Evaluation, Outline
+from jaxline_lite.experiment import (
+  AbstractExperiment,
+  Comparison,
+  Evaluation,
+  Outline,
+  SweptRun,
+)
 from jaxline_lite.rules import Rules
 
 BATCHES = 3  # of an evaluation
@@ -64,6 +71,13 @@ def absent_fields(config: ConfigDict) -> dict[str, Any]:
   return {'model.rate': 0.1}
 
 
+def sweep_modes(configs: list[ConfigDict]) -> dict[str, Any]:
+  """One that reads two modes, the second at all checkpoints, of sweeps over the width."""
+  if len({config.model.width for config in configs}) < 2:
+    return {}
+  return {'eval_widths': (('eval', '', {}), ('eval_twice', 'all', {'target': 7}))}
+
+
 def sweeps(config: ConfigDict) -> dict[str, str]:
   del config
   return {'rates': 'model.rate=0.1,0.5; random_seed=0..2', 'widths': 'model.width=2^0..2^3'}
@@ -101,6 +115,7 @@ RULES = cast(
     eval_fields=eval_fields,
     absent_fields=absent_fields,
     chosen_fields=chosen_fields,
+    sweep_modes=sweep_modes,
     sweeps=sweeps,
     hints=hints,
     resumable=resumable,
@@ -172,6 +187,12 @@ class Dummy(AbstractExperiment):
       f'distance {distance}',
       {'scores': np.array(scores)},
     )
+
+  @classmethod
+  def read_runs(cls, mode: str, folder: Path, title: str, runs: list[SweptRun]) -> Comparison:
+    numbers = {run.name: [len(each) for each in run.evaluations] for run in runs}
+    (folder / 'counts.json').write_text(json.dumps(numbers))
+    return Comparison(f'{mode}: {numbers}', (folder / 'counts.png').touch)
 
 
 def configured(folder: Path, **fields: Any) -> ConfigDict:
