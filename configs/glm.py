@@ -105,6 +105,7 @@ DEFAULTS = {
   'early_stopping.on': 'train',
   'early_stopping.min_delta': 0.0,  # nats by which it has to be lower to be better
   'early_stopping.window': 100,  # steps of a window
+  'sweep': 'dispersion',  # one of icljax/glm/sweeps.py, or spelled out
   'eval_interval': 500,
   'best_model_eval_metric': 'eval/nats',
   'eval.episodes': 0,  # 10,000; of pools of over 65,536 tasks 2,048
@@ -114,7 +115,11 @@ DEFAULTS = {
   'eval.scale': config_dict.placeholder(float),  # another scale than in training
   'eval.r': config_dict.placeholder(float),  # another r than in training
 }
-PRESETS = {'joint': {}, **{family: {'task.families': family} for family in FAMILIES}}
+PRESETS = {
+  'joint': {},
+  **{family: {'task.families': family, 'sweep': 'diversity'} for family in FAMILIES},
+  'neg_binomial': {'task.families': 'neg_binomial'},
+}
 PAPER = {
   'task.D': 10,
   'task.K': 40,

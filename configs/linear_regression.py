@@ -99,6 +99,7 @@ DEFAULTS = glm.DEFAULTS | {
   'optimizer.schedule': 'triangle',
   'optimizer.warmup_steps': 3_000,  # the peak in the middle
   'optimizer.clip_norm': math.inf,
+  'sweep': 'diversity',  # one of icljax/glm/sweeps.py, or spelled out
   'eval_interval': 1_000,
   # auto: eval_latent, and where there is a pool eval_pretrain
   'eval_modes': ('auto',),
@@ -129,6 +130,7 @@ PAPER = {
   'training.batch_size': 256,
   'training_steps': 500_000,
   'optimizer.warmup_steps': 250_000,
+  'sweep': 'raventos',
   'eval_interval': 10_000,
 }
 PAPER_PRESETS = {

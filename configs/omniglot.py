@@ -164,6 +164,7 @@ DEFAULTS = {
   'early_stopping.min_delta': 0.0,  # nats by which it has to be lower to be better
   'early_stopping.window': 100,  # steps of a window
   'eval_modes': ('eval_fewshot_holdout', 'eval_no_support_zipfian', 'eval_bursty'),
+  'sweep': 'burstiness',  # one of icljax/omniglot/sweeps.py, or spelled out
   'eval_interval': 1_000,
   'best_model_eval_metric': 'eval_fewshot_holdout/accuracy_closed',
   'best_model_eval_metric_higher_is_better': True,
@@ -220,6 +221,7 @@ PRESETS = {
     'optimizer.schedule': 'constant',
     'optimizer.warmup_steps': 0,
     'eval_modes': ('eval_fewshot_holdout', 'eval_fewshot_rare', 'eval_induction'),
+    'sweep': '',  # it has none that was published
     'eval_interval': 625,
   },
 }

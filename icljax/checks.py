@@ -10,7 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from icljax.fields import at_least, between, get, leaves, one_of, positive, user_defined_or
-from icljax.subjects import SUBJECTS, checks_of
+from icljax.subjects import SUBJECTS, checks_of, sweeps_of
 
 SEQUENCES = ('transformer', 'lstm', 'rnn')
 OPTIMIZERS = ('adam', 'adamw', 'sgd')
@@ -72,6 +72,11 @@ def eval_fields(config: ConfigDict, mode: str) -> frozenset[str]:
   """The fields of `config.eval` on which the numbers of an eval mode depend."""
   rule = checks_of(config.subject).mode_rules(config).get(mode)
   return rule.reads if rule else frozenset()
+
+
+def sweeps(config: ConfigDict) -> Mapping[str, str]:
+  """The published sweeps of a config: what `config.sweep` would spell out, by name."""
+  return sweeps_of(config) if config.get('subject') in SUBJECTS else {}
 
 
 def hints(config: ConfigDict) -> Mapping[str, str]:

@@ -15,6 +15,7 @@ MOST_STEPS = 2**31 - 1  # a step's number is a signed number of 32 bits
 ABSENT_FIELDS = {
   'deterministic': False,
   'init_from': '',
+  'sweep': '',
   'eval.output_dir': 'runs/compare',
   'eval.titles': '',
 }
@@ -45,6 +46,7 @@ def get_base_config() -> ConfigDict:
   # train: another run, from whose parameters this one starts, at step 0 with a new optimizer state.
   config.init_from = ''
   config.checkpoint_dir = ''  # the run's folder
+  config.sweep = ''  # what mode `sweep` varies, or the name of a published sweep
   config.compilation_cache = True  # whether compiled programs are kept on disk
   # Whether a GPU is to repeat its bits, at some speed; a CPU always does.
   config.deterministic = False
