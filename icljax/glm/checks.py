@@ -83,9 +83,26 @@ def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:
     possible[mode] = trained if family in trained else (family,)
   possible |= dict.fromkeys(diversity_modes(config), trained)
   return {
-    mode: ModeRule(mode, _fields_read(config, mode, families))
+    mode: ModeRule(mode, _fields_read(config, mode, families), _headline(config, mode, families))
     for mode, families in possible.items()
   }
+
+
+def _headline(config: ConfigDict, mode: str, families: tuple[str, ...]) -> tuple[str, ...]:
+  """The metrics of a mode that say most: distances to the exact answers, and who knows the family.
+
+  Of user-defined tasks and families it is not known what they can be measured against.
+  """
+  if config.task.own or any(map(plugins.is_user_defined, families)):
+    return ('nats',)
+  if mode not in DIVERSITY_MODES:
+    of_family = ('family_accuracy_read_out', 'family_accuracy_bayes') if len(families) > 1 else ()
+    return ('regret', *of_family)
+  if 'multinomial' in families:  # classes have no mean
+    return ('nats',)
+  is_plain = families == ('linear',) and config.task.clip == math.inf
+  of_new, of_pool = ('ridge', 'dmmse') if is_plain else ('bayes', 'bayes_pool')
+  return ('error', f'delta_{of_new}', *([f'delta_{of_pool}'] if config.task.n_tasks else []))
 
 
 def _fields_read(config: ConfigDict, mode: str, families: tuple[str, ...]) -> frozenset[str]:

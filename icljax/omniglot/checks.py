@@ -83,9 +83,11 @@ def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:
   for name, kind in KINDS.items():
     reads = READS | {'labels'} if kind.has_drawn_labels_alone else READS
     if is_possible(config, kind) and (config.eval.labels != 'holdout' or 'labels' in reads):
-      rules.append(ModeRule(f'eval_{name}', reads))
+      other = 'open' if kind.accuracy == 'closed' else 'closed'
+      headline = (f'accuracy_{kind.accuracy}', f'accuracy_{other}')
+      rules.append(ModeRule(f'eval_{name}', reads, headline))
   if config.model.sequence == 'transformer' and is_possible(config, KINDS['fewshot_holdout']):
-    rules.append(ModeRule('eval_induction', READS | {'labels'}))
+    rules.append(ModeRule('eval_induction', READS | {'labels'}, ('induction', 'previous')))
   return {rule.name: rule for rule in sorted(rules, key=lambda rule: rule.name)}
 
 
