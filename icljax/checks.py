@@ -75,7 +75,7 @@ def eval_fields(config: ConfigDict, mode: str) -> frozenset[str]:
 
 
 def sweeps(config: ConfigDict) -> Mapping[str, str]:
-  """The published sweeps of a config: what `config.sweep` would spell out, by name."""
+  """The published sweeps of a config by name, as `config.sweep` would spell them out."""
   return sweeps_of(config) if config.get('subject') in SUBJECTS else {}
 
 
@@ -96,7 +96,8 @@ def resumable(config: ConfigDict) -> frozenset[str]:
 
 def located_fields(config: ConfigDict) -> frozenset[str]:
   """The fields that say where data lie on this machine."""
-  return checks_of(config.subject).LOCATED_FIELDS
+  subject = config.get('subject')
+  return checks_of(subject).LOCATED_FIELDS if subject in SUBJECTS else frozenset()
 
 
 def places_of_data(config: ConfigDict) -> dict[str, str]:

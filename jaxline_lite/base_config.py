@@ -10,12 +10,14 @@ from jaxline_lite.errors import BadInput
 
 SIZES = ('quick', 'paper')
 MOST_KEPT = 10_000  # checkpoints of a run: more than a folder is made for
+MOST_WORKERS = 256  # processes of one machine: more than it has cores for
 MOST_STEPS = 2**31 - 1  # a step's number is a signed number of 32 bits
 # Fields that the loop's configs have not had from the start, with what was done without them.
 ABSENT_FIELDS = {
   'deterministic': False,
   'init_from': '',
   'sweep': '',
+  'sweep_workers': 1,
   'eval.output_dir': 'runs/compare',
   'eval.titles': '',
 }
@@ -46,7 +48,10 @@ def get_base_config() -> ConfigDict:
   # train: another run, from whose parameters this one starts, at step 0 with a new optimizer state.
   config.init_from = ''
   config.checkpoint_dir = ''  # the run's folder
-  config.sweep = ''  # what mode `sweep` varies, or the name of a published sweep
+  # Mode sweep: the fields that its runs differ in, as 'task.r=1.2,2.5; random_seed=0..2', or the
+  # name of a published sweep.
+  config.sweep = ''
+  config.sweep_workers = 1  # how many processes of this machine share a sweep
   config.compilation_cache = True  # whether compiled programs are kept on disk
   # Whether a GPU is to repeat its bits, at some speed; a CPU always does.
   config.deterministic = False
@@ -135,6 +140,10 @@ def check_base_config(config: ConfigDict) -> None:
   if config.training_steps > MOST_STEPS:
     raise BadInput(
       f'training_steps is {config.training_steps}; allowed are whole numbers from 1 to {MOST_STEPS}'
+    )
+  if not 1 <= config.sweep_workers <= MOST_WORKERS:
+    raise BadInput(
+      f'sweep_workers is {config.sweep_workers}; allowed are whole numbers from 1 to {MOST_WORKERS}'
     )
   if not (
     config.eval_modes

@@ -1,9 +1,7 @@
 """From a command line to a config, or to one line that says what is wrong. Imports no JAX."""
 
-import ast
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -11,40 +9,12 @@ from ml_collections import ConfigDict, config_flags
 from jaxline_lite.base_config import nearest
 from jaxline_lite.config_files import load_config
 from jaxline_lite.errors import BadInput
+from jaxline_lite.fields import KINDS, fields_meant_by, kind_of, parse_value, why_no_field
 from jaxline_lite.paths import expand
 from jaxline_lite.rules import Rules
 from jaxline_lite.run_folder import flat
 
 FLAGS = flags.FLAGS
-NAMES = {
-  bool: 'true or false',
-  int: 'a whole number',
-  float: 'a number',
-  str: 'text',
-  tuple: "a tuple such as \"('a','b')\"",
-}
-TRUTH_VALUES = ('true', 'false', '1', '0', 't', 'f')
-# What fields are called elsewhere: the last part of a name, here and in other systems' configs.
-ALIASES = {
-  'batch_size': ('batch', 'batchsize', 'bs', 'train_batch_size'),
-  'checkpoint_dir': ('dir', 'log_dir', 'logdir', 'out_dir', 'output', 'save_dir', 'workdir'),
-  'clip_norm': ('clip', 'grad_clip', 'gradient_clip', 'max_grad_norm'),
-  'components': ('n_components', 'num_components'),
-  'heads': ('head_count', 'n_head', 'n_heads', 'num_heads'),
-  'layers': ('blocks', 'depth', 'n_layer', 'n_layers', 'num_layers'),
-  'learning_rate': ('lr', 'rate', 'step_size'),
-  'random_seed': ('rng', 'seed'),
-  'restore_path': ('checkpoint', 'ckpt', 'load', 'resume', 'restore'),
-  'schedule': ('lr_schedule', 'scheduler'),
-  'training_steps': (
-    'epochs', 'iterations', 'iters', 'max_steps', 'n_steps', 'num_steps', 'num_train_steps',
-    'steps', 'total_steps', 'train_steps',
-  ),
-  'warmup_steps': ('warmup', 'num_warmup_steps'),
-  'weight_decay': ('decay', 'wd'),
-  'width': ('d_model', 'dim', 'embed_dim', 'hidden', 'hidden_dim', 'hidden_size', 'n_embd'),
-}  # fmt: skip
-FIELD_OF_ALIAS = {alias: field for field, aliases in ALIASES.items() for alias in aliases}
 
 config_flags.DEFINE_config_file(
   'config', None, 'FILE[:WORDS]: a config file, a preset and a size of it.'
@@ -72,22 +42,6 @@ def _config_file(argv: Sequence[str]) -> str:
   )
 
 
-def _fields_meant_by(path: str, fields: Iterable[str]) -> list[str]:
-  """The fields that a wrong name may mean: those whose last part is its own last part, or is what
-  that stands for in other systems.
-  """
-  last = path.rpartition('.')[2].replace('-', '_').casefold()
-  name = FIELD_OF_ALIAS.get(last, last)
-  return [field for field in fields if field.rpartition('.')[2].casefold() == name]
-
-
-def _suggestion(path: str, fields: Iterable[str]) -> str:
-  """' (did you mean ...?)' where a field may be meant, else where fields are listed."""
-  named = ' or '.join(repr(field) for field in _fields_meant_by(path, fields))
-  close = f' (did you mean {named}?)' if named else nearest(path, fields)
-  return close or '; the config file and jaxline_lite/base_config.py list them'
-
-
 def _check_override(
   argument: str, value: str | None, config: ConfigDict, hints: Mapping[str, str]
 ) -> None:
@@ -96,60 +50,17 @@ def _check_override(
   path = re.sub(r'^--?(no)?config\.', '', argument)
   fields = flat(config.to_dict())
   if path not in fields:
-    inside = [name for name in fields if name.startswith(path + '.')]
-    if inside:
-      raise BadInput(f'--config.{path} is a group of fields; set one of them: {", ".join(inside)}')
-    raise BadInput(f'--config.{path}: there is no such field{_suggestion(path, fields)}')
-  *parents, name = path.split('.')
-  holder = config
-  for parent in parents:
-    holder = holder[parent]
-  kind = holder.get_type(name)
+    raise BadInput(f'--config.{path}{why_no_field(path, fields)}')
+  kind = kind_of(config, path)
   if negated and kind is not bool:
     raise BadInput(
-      f'--noconfig.{path}: the field is {NAMES.get(kind, kind.__name__)}; only true or false can '
+      f'--noconfig.{path}: the field is {KINDS.get(kind, kind.__name__)}; only true or false can '
       'be negated'
     )
-  if value is None and kind is not bool:
-    raise BadInput(f'--config.{path} has no value; give {NAMES[kind]}, as --config.{path}=VALUE')
-  _check_kind(path, kind, value, hints)
-
-
-def _check_kind(path: str, kind: type, value: str | None, hints: Mapping[str, str]) -> None:
-  """Refuses the value of an override that is of another kind than its field."""
-  parsers: dict[type, Callable[[str], Any]] = {
-    int: int,
-    float: float,
-    tuple: _parse_tuple,
-    bool: _parse_bool,
-  }
-  try:
-    if kind in parsers and value is not None:
-      parsers[kind](value)
-  except (ValueError, SyntaxError) as error:
-    whole = _whole_number(value) if kind is int else None
-    instead = f' such as {whole}' if whole is not None else ''
-    hint = f': {hints[path]}' if path in hints else ''
-    allowed = f'{NAMES[kind]}{instead}{hint}'
-    raise BadInput(f'--config.{path} is {value!r}; allowed is {allowed}') from error
-
-
-def _whole_number(text: str | None) -> int | None:
-  """The whole number that a text such as '1e3' means, if it does mean one."""
-  try:
-    return int(float(text or '')) if float(text or '').is_integer() else None
-  except ValueError:
-    return None
-
-
-def _parse_tuple(text: str) -> None:
-  if not isinstance(ast.literal_eval(text.strip()), tuple):
-    raise ValueError(text)
-
-
-def _parse_bool(text: str) -> None:
-  if text.lower() not in TRUTH_VALUES:
-    raise ValueError(text)
+  if value is not None:
+    parse_value(f'--config.{path}', kind, value, hints.get(path, ''))
+  elif kind is not bool:
+    raise BadInput(f'--config.{path} has no value; give {KINDS[kind]}, as --config.{path}=VALUE')
 
 
 def _check_overrides(argv: Sequence[str], config: ConfigDict, hints: Mapping[str, str]) -> None:
@@ -167,7 +78,7 @@ def _unknown_flag(name: str, argv: Sequence[str], config: ConfigDict) -> BadInpu
   (_, equals, value), *_ = (
     argument.partition('=') for argument in argv if re.match(f'--?{re.escape(name)}(=|$)', argument)
   )
-  meant = [name] if name in fields else _fields_meant_by(name, fields)
+  meant = [name] if name in fields else fields_meant_by(name, fields)
   if meant:
     given = value if equals else 'VALUE'
     written = ' or '.join(f'--config.{field}={given}' for field in meant)

@@ -61,6 +61,10 @@ class Rules(Protocol):
     """What is chosen for fields that a config leaves open, by dotted name."""
     ...
 
+  def sweeps(self, config: ConfigDict) -> Mapping[str, str]:
+    """The published sweeps of a config by name, each as `config.sweep` writes it."""
+    ...
+
   def hints(self, config: ConfigDict) -> Mapping[str, str]:
     """What else is said of a value that is of another kind than its field, by dotted name."""
     ...

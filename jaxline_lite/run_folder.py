@@ -19,7 +19,7 @@ RESUMABLE = frozenset({
   'log_train_data_interval', 'save_checkpoint_interval', 'keep_checkpoints', 'eval_interval',
   'eval_modes', 'eval_checkpoints', 'final_eval', 'one_off_evaluate', 'best_model_eval_metric',
   'best_model_eval_metric_higher_is_better', 'eval', 'compilation_cache', 'checkpoint_dir',
-  'restore_path', 'sweep',
+  'restore_path', 'sweep', 'sweep_workers',
 })  # fmt: skip
 NAMED = 12  # fields of another run that a line names: more of them help nobody
 

@@ -64,6 +64,11 @@ def absent_fields(config: ConfigDict) -> dict[str, Any]:
   return {'model.rate': 0.1}
 
 
+def sweeps(config: ConfigDict) -> dict[str, str]:
+  del config
+  return {'rates': 'model.rate=0.1,0.5; random_seed=0..2', 'widths': 'model.width=2^0..2^3'}
+
+
 def hints(config: ConfigDict) -> dict[str, str]:
   del config
   return {'training_steps': '60 are enough'}
@@ -96,6 +101,7 @@ RULES = cast(
     eval_fields=eval_fields,
     absent_fields=absent_fields,
     chosen_fields=chosen_fields,
+    sweeps=sweeps,
     hints=hints,
     resumable=resumable,
     located_fields=located_fields,
