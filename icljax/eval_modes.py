@@ -28,12 +28,13 @@ class ModeRule:
   Attributes:
     name: 'eval' or 'eval_<name>', which is the folder of its records too.
     reads: the fields of `config.eval` on which its numbers depend.
-    headline: the metrics of its report that say most, at most `MOST_HEADLINES`, the first most.
+    headline: the metrics of its report that say most, at most `MOST_HEADLINES`, the first most;
+      with what an axis says of each, its unit included.
   """
 
   name: str
   reads: frozenset[str]
-  headline: tuple[str, ...]
+  headline: Mapping[str, str]
 
 
 class Report(NamedTuple):

@@ -88,21 +88,30 @@ def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:
   }
 
 
-def _headline(config: ConfigDict, mode: str, families: tuple[str, ...]) -> tuple[str, ...]:
+def _headline(config: ConfigDict, mode: str, families: tuple[str, ...]) -> dict[str, str]:
   """The metrics of a mode that say most: distances to the exact answers, and who knows the family.
 
   Of user-defined tasks and families it is not known what they can be measured against.
   """
   if config.task.own or any(map(plugins.is_user_defined, families)):
-    return ('nats',)
+    return {'nats': 'nats per target'}
   if mode not in DIVERSITY_MODES:
-    of_family = ('family_accuracy_read_out', 'family_accuracy_bayes') if len(families) > 1 else ()
-    return ('regret', *of_family)
+    named = {
+      f'family_accuracy_{name}': f'share of families that the {text} names rightly'
+      for name, text in (('read_out', 'read-out'), ('bayes', 'exact posterior'))
+    }
+    regret = {'regret': 'nats per target above the exact answer'}
+    return regret | (named if len(families) > 1 else {})
   if 'multinomial' in families:  # classes have no mean
-    return ('nats',)
-  is_plain = families == ('linear',) and config.task.clip == math.inf
+    return {'nats': 'nats per target'}
+  is_linear = families == ('linear',)
+  is_plain = is_linear and config.task.clip == math.inf
   of_new, of_pool = ('ridge', 'dmmse') if is_plain else ('bayes', 'bayes_pool')
-  return ('error', f'delta_{of_new}', *([f'delta_{of_pool}'] if config.task.n_tasks else []))
+  unit = 'squared difference / D' if is_linear else 'squared difference'
+  baselines = (of_new, of_pool) if config.task.n_tasks else (of_new,)
+  return {'error': f'{unit} of predicted mean and noise-free target'} | {
+    f'delta_{name}': f"{unit} of the model's mean and that of {name}" for name in baselines
+  }
 
 
 def _fields_read(config: ConfigDict, mode: str, families: tuple[str, ...]) -> frozenset[str]:
