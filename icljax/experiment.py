@@ -96,7 +96,11 @@ class Experiment(AbstractExperiment):
     stop_state = self.state.watch
     return stop_state is not None and bool(stop_state.stopped)
 
-  def with_machine_defaults(self, config: ConfigDict) -> ConfigDict:
+  @staticmethod
+  def with_machine_defaults(config: ConfigDict) -> ConfigDict:
+    return build.with_machine_defaults(config)
+
+  def with_origins(self, config: ConfigDict) -> ConfigDict:
     config = build.with_machine_defaults(config)
     config.init_from = self.config.init_from
     if 'data' in config:

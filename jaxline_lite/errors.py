@@ -19,6 +19,10 @@ class BadInput(CommandError):
   status = 2
 
 
+class Occupied(BadInput):
+  """Another process has the folder."""
+
+
 class Diverged(CommandError):
   """The training state is no longer finite; nothing of it was saved."""
 

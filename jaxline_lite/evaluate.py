@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,12 +44,14 @@ def evaluate(
   stop: StopFlag,
   log: Log,
   check: Callable[[], None] = lambda: None,
+  draws: bool = True,
 ) -> Evaluations:
   """Evaluates the experiment's state, that of `step`, in each mode, and keeps what it finds.
 
   Args:
     folders: where it is kept, by mode.
     check: called before anything is written; raises Stopped if that may not be.
+    draws: whether pictures are drawn.
 
   Raises:
     Stopped: between two batches, if a signal came; what is recorded stays.
@@ -60,7 +62,9 @@ def evaluate(
     with hold(folder.path, 'evaluated', wait=stop.check):
       check()
       folder.write(step, evaluation)
-      _draw(experiment, folder, mode, step, evaluation, log)
+      if draws:
+        _draw(experiment, folder, mode, step, evaluation, log)
+      folder.mark_drawn(step)
     check()
     _announce(folder, config, mode, step, evaluation, log)
   return evaluations
@@ -83,7 +87,6 @@ def _draw(
     raise
   except Exception as error:  # whatever the libraries of pictures raise
     log.say(f'{mode} at step {step} is recorded, but not drawn: {in_one_line(error)}')
-  folder.mark_drawn(step)
 
 
 def _announce(
@@ -108,6 +111,7 @@ def evaluate_run(
   folders: dict[str, EvalFolder],
   stop: StopFlag,
   log: Log,
+  drawn: Collection[int] | None = None,
 ) -> Iterator[tuple[int, Evaluations]]:
   """Evaluates checkpoints of a run.
 
@@ -115,6 +119,7 @@ def evaluate_run(
 
   Args:
     folders: where evaluations are kept, by mode.
+    drawn: the steps whose pictures are drawn; by default all.
 
   Yields:
     The step of each checkpoint and its evaluations.
@@ -126,7 +131,8 @@ def evaluate_run(
   which = step or config.eval_checkpoints
   for steps in choose_steps(run, config, experiment.rules, which, checkpoints.steps()):
     chosen, experiment.state = checkpoints.read_any(steps, target)
-    yield chosen, evaluate(experiment, config, folders, chosen, stop, log)
+    draws = drawn is None or chosen in drawn
+    yield chosen, evaluate(experiment, config, folders, chosen, stop, log, draws=draws)
 
 
 def run_checkpoints(
@@ -137,10 +143,12 @@ def run_checkpoints(
   return Checkpoints(run / 'checkpoints', log.say, experiment.lighten, changes)
 
 
-def check_choice(config: ConfigDict, rules: Rules, run: Path, step: str | None, log: Log) -> None:
-  """Raises BadInput if the checkpoints that the config, or `step`, names are not there."""
+def chosen_steps(
+  config: ConfigDict, rules: Rules, run: Path, log: Log, step: str | None = None
+) -> list[list[int]]:
+  """As `choose_steps`, of the checkpoints that the config, or `step`, names. Raises BadInput."""
   steps = Checkpoints(run / 'checkpoints', log.say).steps()
-  choose_steps(run, config, rules, step or config.eval_checkpoints, steps)
+  return choose_steps(run, config, rules, step or config.eval_checkpoints, steps)
 
 
 def compare(

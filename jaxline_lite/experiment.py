@@ -38,7 +38,7 @@ class Outline(NamedTuple):
 
 
 class Comparison(NamedTuple):
-  """Several models side by side.
+  """Several models side by side, or the points of a sweep.
 
   Attributes:
     table: what the terminal shows.
@@ -47,6 +47,29 @@ class Comparison(NamedTuple):
 
   table: str
   draw: Callable[[], None]
+
+
+class Recorded(NamedTuple):
+  """An evaluation on disk: its numbers, and the file of its arrays."""
+
+  metrics: dict[str, Any]
+  arrays: Path
+
+
+class SweptRun(NamedTuple):
+  """A finished run among several that are read together.
+
+  Attributes:
+    name: what tells it apart.
+    fields: the fields of its config in which the runs differ, by dotted name.
+    config: of the run, with the settings of the evaluation.
+    evaluations: for each of `Rules.sweep_modes`' needs by step; {} where the run has no such mode.
+  """
+
+  name: str
+  fields: dict[str, Any]
+  config: ConfigDict
+  evaluations: tuple[dict[int, Recorded], ...]
 
 
 class AbstractExperiment(abc.ABC):
@@ -103,9 +126,16 @@ class AbstractExperiment(abc.ABC):
     """
     return state
 
-  def with_machine_defaults(self, config: ConfigDict) -> ConfigDict:
-    """A config with its 'auto' fields as this machine takes them: what `config.json` will say."""
+  @staticmethod
+  def with_machine_defaults(config: ConfigDict) -> ConfigDict:
+    """A config with those 'auto' fields chosen that this machine decides: bits depend on them."""
     return config
+
+  def with_origins(self, config: ConfigDict) -> ConfigDict:
+    """A config that also says what data and parameters this experiment was made from: what
+    `config.json` will say.
+    """
+    return self.with_machine_defaults(config)
 
   def check_training(self) -> None:
     """Raises BadInput if this experiment can be evaluated here, but not trained."""
@@ -135,6 +165,15 @@ class AbstractExperiment(abc.ABC):
     del mode, folder, configs
     tables = (f'{title}\n{evaluation.table}' for title, evaluation in evaluations.items())
     return Comparison('\n'.join(tables), draw=lambda: None)
+
+  @classmethod
+  def read_runs(cls, mode: str, folder: Path, title: str, runs: list[SweptRun]) -> Comparison:
+    """Writes the numbers of finished runs, over the fields in which they differ, into one folder.
+    Draws nothing yet.
+    """
+    del cls, mode, folder, title
+    lines = (f'{run.name}  {run.evaluations}' for run in runs)
+    return Comparison('\n'.join(lines), draw=lambda: None)
 
   def draw_training(self, folder: Path) -> None:
     """Draws what the run's files tell of its training."""

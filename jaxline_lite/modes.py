@@ -1,5 +1,6 @@
 """What each mode does. Locks and checks the folder before JAX is imported."""
 
+import contextlib
 import importlib
 import os
 import time
@@ -40,7 +41,11 @@ MakeExperiment = Callable[[ConfigDict], AbstractExperiment]
 
 
 def train(
-  make: MakeExperiment, config: ConfigDict, rules: Rules, evaluates_along: bool = False
+  make: MakeExperiment,
+  config: ConfigDict,
+  rules: Rules,
+  evaluates_along: bool = False,
+  quiet_under: StopFlag | None = None,
 ) -> Path:
   """Trains, or goes on training, the run in `config.checkpoint_dir`, and evaluates it.
 
@@ -48,6 +53,8 @@ def train(
     make: builds the experiment, once the folder is ours.
     rules: those of the experiment's configs.
     evaluates_along: whether to evaluate every `config.eval_interval` steps as well.
+    quiet_under: the flag of a command of many runs, which catches the signals; this run's lines
+      are in its `log.txt` only then.
 
   Returns:
     The run's folder.
@@ -55,20 +62,12 @@ def train(
   Raises:
     BadInput, Stopped, Diverged.
   """
-  if config.restore_path:
-    raise BadInput(
-      f'restore_path is {config.restore_path!r}; training resumes from checkpoint_dir, and '
-      'restore_path is for modes eval*; to start from the parameters of another run, give '
-      '--config.init_from'
-    )
-  if not config.checkpoint_dir:
-    raise BadInput(
-      'checkpoint_dir is empty; give the folder of the run, such as '
-      '--config.checkpoint_dir=runs/first'
-    )
+  check_trains(config)
   folder = expand(config.checkpoint_dir, 'checkpoint_dir')
-  with hold(folder, 'trained') as ownership, StopFlag() as stop:
+  flag = StopFlag() if quiet_under is None else contextlib.nullcontext(quiet_under)
+  with hold(folder, 'trained') as ownership, flag as stop:
     config = config.copy_and_resolve_references()
+    config.sweep = ''  # a run is one point
     inherit_auto_fields(folder, config, rules)
     refuse_another(folder, config, rules)
     from jaxline_lite.eval_records import check_best_metric, check_best_mode
@@ -86,11 +85,26 @@ def train(
         experiment.begin()  # all four may refuse the config too, and the folder stays nobody's
       if evaluates_along:
         check_best_metric(config, folder, experiment)
-      config = experiment.with_machine_defaults(config)
+      config = experiment.with_origins(config)
       ownership.check()  # imports and data take a while
       record_config(folder, config, rules)
-      loop.train(experiment, config, ownership, stop, evaluates_along)
+      loop.train(experiment, config, ownership, stop, evaluates_along, shows=quiet_under is None)
   return folder
+
+
+def check_trains(config: ConfigDict) -> None:
+  """Raises BadInput for a config that says what to evaluate, or no folder to train in."""
+  if config.restore_path:
+    raise BadInput(
+      f'restore_path is {config.restore_path!r}; training resumes from checkpoint_dir, and '
+      'restore_path is for modes eval*; to start from the parameters of another run, give '
+      '--config.init_from'
+    )
+  if not config.checkpoint_dir:
+    raise BadInput(
+      'checkpoint_dir is empty; give the folder of the run, such as '
+      '--config.checkpoint_dir=runs/first'
+    )
 
 
 class Evaluated(NamedTuple):
@@ -210,7 +224,7 @@ def evaluate(
   log, models, one_off = Log(None), [], configs[0].one_off_evaluate
   if one_off:
     for config, (run, step, _) in zip(configs, runs):
-      loop.check_choice(config, rules, run, step, log)  # refuses before anything is built
+      loop.chosen_steps(config, rules, run, log, step)  # refuses before anything is built
   with StopFlag() as stop, programs_on_disk(configs[0].compilation_cache):
     for config, (run, step, title), output in zip(configs, runs, outputs):
       claim(output, run)
@@ -264,17 +278,22 @@ def check(config: ConfigDict, mode: str, rules: Rules) -> None:
       )
 
 
-def make(experiment: str, config: ConfigDict) -> AbstractExperiment:
-  """Imports JAX and builds the experiment 'module:Class'."""
+def experiment_class(experiment: str, deterministic: bool) -> type[AbstractExperiment]:
+  """Imports JAX and the experiment 'module:Class'."""
   before = os.environ.get('XLA_FLAGS')
-  if config.deterministic:
+  if deterministic:
     os.environ['XLA_FLAGS'] = f'{before or ""} {DETERMINISTIC}'.strip()
   import jax
 
   jax.local_devices()  # reads the flags, if it is the first to ask: a notebook may have before
-  if config.deterministic and before is None:
+  if deterministic and before is None:
     del os.environ['XLA_FLAGS']
   elif before is not None:
     os.environ['XLA_FLAGS'] = before
   module, _, name = experiment.partition(':')
-  return getattr(importlib.import_module(module), name)(config)
+  return getattr(importlib.import_module(module), name)
+
+
+def make(experiment: str, config: ConfigDict) -> AbstractExperiment:
+  """Builds the experiment 'module:Class' of a config."""
+  return experiment_class(experiment, config.deterministic)(config)

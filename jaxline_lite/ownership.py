@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jaxline_lite import locks
-from jaxline_lite.errors import BadInput, CommandError, Stopped
+from jaxline_lite.errors import BadInput, CommandError, Occupied, Stopped
 from jaxline_lite.files import is_full, name_in_errors
 from jaxline_lite.locks import LOCK, WITHOUT_FLOCK
 
@@ -193,8 +193,8 @@ def hold(folder: Path, purpose: str, wait: Callable[[], None] | None = None) -> 
     purpose: what is done to the folder, as in 'trained', for messages.
 
   Raises:
-    BadInput: naming the host and process that holds it, if there is no `wait`; or if the folder
-      cannot be written.
+    Occupied: naming the host and process that holds it, if there is no `wait`.
+    BadInput: if the folder cannot be written.
     Stopped: instead of any other error, if another process has taken the folder over meanwhile.
   """
   if not locks.is_supported():
@@ -243,11 +243,11 @@ def _await(ownership: Ownership, purpose: str, wait: Callable[[], None] | None) 
   """Takes a folder as soon as nobody else has it.
 
   Raises:
-    BadInput: naming the process that holds it, if there is no `wait`.
+    Occupied: naming the process that holds it, if there is no `wait`.
   """
   while name := ownership.acquire():
     if wait is None:
-      raise BadInput(
+      raise Occupied(
         f'{ownership.folder}: already {purpose} by {name}; wait for it or choose another folder'
       )
     wait()

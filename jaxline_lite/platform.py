@@ -17,13 +17,19 @@ from jaxline_lite.files import is_full
 from jaxline_lite.ownership import UNSUPPORTED
 from jaxline_lite.rules import Rules, shared_eval_modes, with_chosen_fields
 from jaxline_lite.run_folder import flat
+from jaxline_lite.signals import StopFlag
+from jaxline_lite.status import show_status
+from jaxline_lite.sweep import sweep, sweep_folder
+from jaxline_lite.sweep_reading import check_modes, finished_configs, read_sweep, swept_folder
 
 USAGE = """\
 usage: python run.py --config=FILE[:WORDS] [--jaxline_mode MODE] [--config.FIELD=VALUE ...]
 
   FILE[:WORDS]    a config such as configs/glm.py; after the colon a preset and a size (quick,
                   paper), in any order
-  MODE            train (the default), train_eval, eval, or one eval mode such as eval_poisson
+  MODE            train (the default), train_eval, eval, or one eval mode such as eval_poisson;
+                  sweep, which trains and evaluates all points of config.sweep; status, which says
+                  how far a run or a sweep is
   --config.FIELD  any field of the config, such as --config.training.batch_size=128; FILE and
                   jaxline_lite/base_config.py list them, with a sentence each
 
@@ -33,7 +39,7 @@ usage: python run.py --config=FILE[:WORDS] [--jaxline_mode MODE] [--config.FIELD
 exit status: 0 finished, 1 a bug, 2 bad input, 3 diverged, 75 stopped with everything saved,
 130 interrupted twice, or before it began"""
 
-LATER_MODES = ('sweep', 'report')
+LATER_MODES = ('report',)
 
 
 def main(experiment: str, checks: str) -> None:
@@ -114,11 +120,11 @@ def _refuse_foreign(
 def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
   rules = cast(Rules, importlib.import_module(checks))
   config, mode, overrides = command_line.parse(argv, rules)
-  evaluates = mode.startswith('eval')
+  without_jit = command_line.FLAGS.jaxline_disable_pmap_jit
 
   def make(config: ConfigDict) -> AbstractExperiment:
     built = modes.make(experiment, config)
-    if command_line.FLAGS.jaxline_disable_pmap_jit:
+    if without_jit:
       import jax
 
       jax.config.update('jax_disable_jit', True)
@@ -126,18 +132,42 @@ def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
 
   if mode in LATER_MODES:
     raise BadInput(
-      f'--jaxline_mode {mode} is not built yet; allowed are train, train_eval, eval and the eval '
-      'modes'
+      f'--jaxline_mode {mode} is not built yet; allowed are train, train_eval, eval, the eval '
+      'modes, sweep and status'
     )
-  if evaluates:
-    configs = modes.evaluated_configs(config, rules, places=overrides)
-    _refuse_foreign(overrides, configs, rules)
+  if mode == 'status':
+    show_status(config, rules)
+  elif mode == 'sweep':
+    folder = sweep_folder(config, is_chosen='checkpoint_dir' in overrides)
+    sweep(experiment, checks, config, rules, folder)
+  elif mode.startswith('eval'):
+    _evaluate(experiment, make, config, mode, overrides, rules)
   else:
-    configs = [with_chosen_fields(config, rules)]
+    config = with_chosen_fields(config, rules)
+    modes.check(config, mode, rules)
+    modes.train(make, config, rules, evaluates_along=mode == 'train_eval')
+
+
+def _evaluate(
+  experiment: str,
+  make: modes.MakeExperiment,
+  config: ConfigDict,
+  mode: str,
+  overrides: dict[str, object],
+  rules: Rules,
+) -> None:
+  """Evaluates the runs, or the sweep, that the config names."""
+  folder = swept_folder(config)
+  if folder is not None:
+    by_name = finished_configs(config, rules, folder, overrides)
+    _refuse_foreign(overrides, list(by_name.values()), rules)
+    names = check_modes(by_name, mode, rules)
+    with StopFlag() as stop:
+      read_sweep(experiment, by_name, rules, folder, names, stop)
+    return
+  configs = modes.evaluated_configs(config, rules, places=overrides)
+  _refuse_foreign(overrides, configs, rules)
   for each in configs:
     modes.check(each, mode, rules)
-  if evaluates:
-    evaluated = shared_eval_modes(configs) if mode == 'eval' else (mode,)
-    modes.evaluate(make, configs, rules, evaluated)
-  else:
-    modes.train(make, configs[0], rules, evaluates_along=mode == 'train_eval')
+  evaluated = shared_eval_modes(configs) if mode == 'eval' else (mode,)
+  modes.evaluate(make, configs, rules, evaluated)

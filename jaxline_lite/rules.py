@@ -1,11 +1,25 @@
 """What the loop asks of an experiment's configs before JAX is imported."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ml_collections import ConfigDict
 
 from jaxline_lite.errors import BadInput
+
+
+class Need(NamedTuple):
+  """An evaluation of every point that reading a sweep takes.
+
+  Attributes:
+    mode: the eval mode; points that cannot have it are read without.
+    checkpoints: which ones, as `eval_checkpoints` names them; '' is what the command names.
+    settings: fields of `eval` that the reading fixes.
+  """
+
+  mode: str
+  checkpoints: str = ''
+  settings: Mapping[str, Any] = {}
 
 
 class Rules(Protocol):
@@ -31,6 +45,10 @@ class Rules(Protocol):
 
   def eval_fields(self, config: ConfigDict, mode: str) -> frozenset[str]:
     """The fields of `config.eval` on which the numbers of an eval mode depend."""
+    ...
+
+  def sweep_modes(self, configs: Sequence[ConfigDict]) -> Mapping[str, tuple[Need, ...]]:
+    """The eval modes that only a sweep with runs of these configs has, and what each takes."""
     ...
 
   def resumable(self, config: ConfigDict) -> frozenset[str]:

@@ -13,7 +13,8 @@ from jaxline_lite.errors import BadInput
 from jaxline_lite.paths import expand
 from jaxline_lite.rules import Rules
 
-DIVERGED = 'diverged.json'
+DIVERGED, SWEEP = 'diverged.json', 'sweep.json'
+SWEEP_SUFFIX = '_sweep'  # of the folder beside a run's that has a sweep of its config
 # What may differ between a run and its continuation: nothing that reaches a parameter.
 RESUMABLE = frozenset({
   'log_train_data_interval', 'save_checkpoint_interval', 'keep_checkpoints', 'eval_interval',
@@ -59,6 +60,11 @@ def run_of(path: Path) -> tuple[Path, str | None]:
   return path, None
 
 
+def is_sweep(folder: Path) -> bool:
+  """Whether a folder is that of a sweep."""
+  return (folder / SWEEP).is_file()
+
+
 def paths_of(text: str) -> list[Path]:
   """Paths separated by commas, where the name of a run may have commas too: the longest that is
   there counts as one.
@@ -68,9 +74,8 @@ def paths_of(text: str) -> list[Path]:
     joined = {
       count: expand(','.join(parts[:count]), 'restore_path') for count in range(len(parts), 0, -1)
     }
-    count = next(
-      (count for count, path in joined.items() if (run_of(path)[0] / 'config.json').exists()), 1
-    )
+    is_there = lambda path: is_sweep(path) or (run_of(path)[0] / 'config.json').exists()
+    count = next((count for count, path in joined.items() if is_there(path)), 1)
     paths.append(joined[count])
     parts = parts[count:]
   return paths

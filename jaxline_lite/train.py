@@ -3,6 +3,7 @@
 import contextlib
 import math
 import time
+from collections.abc import Generator, Iterable
 from typing import Any, NoReturn
 
 import jax
@@ -28,6 +29,9 @@ from jaxline_lite.signals import StopFlag
 from jaxline_lite.writers import Log, Rate, RunRecords, clock
 
 SECONDS_PER_CALL = 2.0  # how long a signal may wait
+
+# What a trainer asks for: (first step, count). What it gets: each metric's values `[count]`.
+Requests = Generator[tuple[int, int], dict[str, np.ndarray], None]
 
 
 class Trainer:
@@ -110,8 +114,13 @@ class Trainer:
     except Exception as error:  # whatever the libraries of pictures raise
       self.log.say(f'the training is recorded, but not drawn: {in_one_line(error)}')
 
-  def run(self) -> None:
+  def run(self) -> Requests:
     """Trains and evaluates whatever is not on disk yet.
+
+    It does what is due, and leaves the steps to whoever drives it.
+
+    Yields:
+      The next steps, whose metrics it is to be sent.
 
     Raises:
       Stopped: after a signal, when everything is saved.
@@ -134,7 +143,7 @@ class Trainer:
     self.log.say(f'{self.folder}: from step {self.step} to {end}{described}')
     self.log.show_progress(end, self.step)
     forget_divergence(self.folder)
-    self._advance()
+    yield from self._advance()
     if self.config.final_eval:
       self._evaluate(self._missing_evaluations(self.step))
     self._draw()
@@ -158,8 +167,8 @@ class Trainer:
         parts.append(f'{times} time(s) the arrays of {mode}, {megabytes(outline.size)}')
     return f'\nwill leave about {megabytes(total)}: {", ".join(parts)}'
 
-  def _advance(self) -> None:
-    """Makes the steps up to the end, doing at each what is due there."""
+  def _advance(self) -> Requests:
+    """Asks for the steps up to the end, doing at each what is due there."""
     while True:
       self._do_what_is_due()
       if self.step >= self.plan.end:
@@ -167,7 +176,7 @@ class Trainer:
       most = self.rate.steps_in(SECONDS_PER_CALL, self.experiment.most_steps)
       count = self.plan.count(self.step, most)
       self.rate.start()
-      metrics = self.experiment.step(self.step, count)
+      metrics = yield self.step, count
       self.rate.stop(count)
       self._record(metrics)
 
@@ -248,6 +257,20 @@ class Trainer:
     raise Diverged(record_divergence(self.folder, step, loss, last))
 
 
+def drive(trainers: Iterable[Trainer]) -> None:
+  """Makes the steps that trainers ask for, one trainer after another."""
+  for trainer in trainers:
+    requests = trainer.run()
+    with contextlib.closing(requests):
+      asked = next(requests, None)
+      while asked is not None:
+        metrics = trainer.experiment.step(*asked)
+        try:
+          asked = requests.send(metrics)
+        except StopIteration:
+          asked = None
+
+
 def tree_size(tree: Any) -> int:
   """Bytes of all arrays of a pytree."""
   return sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(tree))
@@ -264,20 +287,24 @@ def train(
   ownership: Ownership,
   stop: StopFlag,
   evaluates_along: bool,
+  shows: bool = True,
 ) -> None:
   """Trains to `config.training_steps` in a folder that is ours and whose config is recorded.
 
   It goes on where an earlier call ended.
+
+  Args:
+    shows: whether the terminal shows what `log.txt` gets.
   """
   ownership.check()
-  with contextlib.closing(Log(ownership.folder / 'log.txt')) as log:
+  with contextlib.closing(Log(ownership.folder / 'log.txt', shows)) as log:
     for note in (ownership.note, sync_note(ownership.folder)):
       if note:
         log.say(note)
     try:
       trainer = Trainer(experiment, config, ownership, stop, evaluates_along, log)
       with contextlib.closing(trainer.records):
-        trainer.run()
+        drive([trainer])
     except CommandError as error:
       with contextlib.suppress(Stopped):
         ownership.check()  # of a folder that was taken over the log is another's too

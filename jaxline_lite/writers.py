@@ -21,16 +21,20 @@ class Log:
   """Writes lines to a file, then to standard output; on a terminal, steps move a progress bar.
 
   A line that cannot be shown is in the file all the same.
+
+  Args:
+    path: of the file; without one lines are shown only.
+    shows: whether lines and steps are shown; else they are recorded only.
   """
 
-  def __init__(self, path: Path | None):
-    self._path = path or Path()
+  def __init__(self, path: Path | None, shows: bool = True):
+    self._path, self._shows = path or Path(), shows
     self._file = path.open('a', encoding='utf-8') if path else None
     self._bar: tqdm | None = None
 
   def show_progress(self, total: int, first: int) -> None:
     """On a terminal, shows a progress bar from here on."""
-    if terminal.is_terminal(sys.stderr):
+    if self._shows and terminal.is_terminal(sys.stderr):
       options = {'unit': 'step', 'dynamic_ncols': True, 'file': terminal.StandardError()}
       self._bar = tqdm(total=total, initial=first, **options)
 
@@ -39,7 +43,8 @@ class Log:
     self.record(text)
     if self._bar is not None:
       self._bar.clear()
-    terminal.show(text)
+    if self._shows:
+      terminal.show(text)
     if self._bar is not None:
       self._bar.refresh()
 
@@ -53,7 +58,7 @@ class Log:
   def step(self, text: str) -> None:
     """Records the line of a step; where there is no progress bar, shows it."""
     self.record(text)
-    if self._bar is None:
+    if self._bar is None and self._shows:
       terminal.show(text)
 
   def progress(self, step: int, **values: str) -> None:

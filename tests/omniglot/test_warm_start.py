@@ -63,7 +63,7 @@ def test_a_source_of_other_drawings_is_refused_by_their_digest(tmp_path):
   values = np.random.default_rng(0).normal(size=(24, 20, 6))
   np.savez(tmp_path / 'features.npz', values)
   source = tiny(tmp_path / 'one', **fields)
-  source = Experiment(source).with_machine_defaults(source)
+  source = Experiment(source).with_origins(source)
   (tmp_path / 'one').mkdir()
   record_config(tmp_path / 'one', source, checks)
   Checkpoints(tmp_path / 'one' / 'checkpoints', print).save(1, build.init_state(source), {})
