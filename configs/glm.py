@@ -14,6 +14,10 @@ reads one token per pair, which learns far faster: it closes .97 to .99 of the g
 mean to Bayes in 3,000 steps, some 200 seconds of one core (the README's tables, by
 `benchmarks/results.py`).
 
+The whole question, r by seeds, is one command (`docs/sweeps.md`):
+
+    python run.py --config=configs/glm.py --jaxline_mode sweep
+
 `paper` is the published size: 12 layers of width 256 over x and y tokens in turn, K = 40, D = 10,
 scale .32, batch 256, Adam at 2.5e-4 for 12,000 steps of one family or 100,000 of both. Its
 experiments, one command each:

@@ -16,6 +16,11 @@ among the labels that are possible there, open accuracy among all. `eval_flip` g
 the context the other's label; `eval_iwl_context` asks for a class beside a few-shot problem of two
 others; `eval_induction` measures what the heads attend to.
 
+Sweeps that have names, each one command (`docs/sweeps.md`): `burstiness` (the default), `zipf`,
+`classes` and `recurrent`.
+
+    python run.py --config=configs/omniglot.py:procedural --jaxline_mode sweep --config.sweep=zipf
+
 Presets: `all_exemplars` (1603 rare, 10 common, 10 held-out classes of 20 drawings), `augmented`
 (flips and rotations make eight classes of each; a character's variants stay together), `identical`
 (one drawing per class: the first in the order of our cache), `symbolic` (an item is a number),

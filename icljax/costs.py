@@ -15,10 +15,11 @@ from ml_collections import ConfigDict
 from icljax import plugins
 from icljax.subjects import Product, ends_of
 
-# Operations a second of one core in a training step: measured in November 2026 on EPYC Zen 4 (jax
-# 0.10), products of these shapes reach .085 to .111e12, and steps of 2 to 8 layers of width 64 to
-# 128 take twice (width 64) to 1.6 times (width 128) as long as their products alone.
-CORE = 0.5 * 0.098e12
+# Operations a second of one core in a training step, on EPYC Zen 4 with jax 0.10, November 2026.
+# Products of these shapes alone reach .085 to .111e12, of which a step keeps about half: .034 to
+# .055e12 were seen at widths 64 and 128, .025e12 at width 32, and .019e12 of two layers of
+# attention alone (`python -m benchmarks.sweep_costs --rates`).
+CORE = 0.045e12
 # Operations a second at the peak, dense, by precision of products: NVIDIA's data sheets of H100 SXM
 # and H200 SXM, which agree (the tensor cores' numbers there are of sparse matrices, twice these).
 # 'auto' is TF32 on an accelerator, and 'highest' float32 outside of the tensor cores.
@@ -80,6 +81,19 @@ def describe(configs: Iterable[ConfigDict]) -> str:
   if math.isnan(operations):
     return f'{points}; what a user-defined model costs is not known'
   cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-  hours = core_hours(configs) / cores
   of_cores = '1 core' if cores == 1 else f'{cores} cores'
-  return f'{points}, {operations:.1e} operations: about {hours:.2g} h on {of_cores} of a CPU'
+  hours = core_hours(configs) / cores
+  duration = f'{text_of_hours(hours)} h' if hours >= 1 else f'{max(1, round(60 * hours))} min'
+  return f'{points}, {text_of_operations(operations)} operations: about {duration} on {of_cores}'
+
+
+def text_of_operations(operations: float) -> str:
+  """Two digits and a power of ten, such as 5.9e13."""
+  return f'{operations:.1e}'.replace('e+', 'e')
+
+
+def text_of_hours(hours: float) -> str:
+  """Two digits, or whole hours where there are many; '< 0.01' where there are hardly any."""
+  if hours < 0.01:
+    return '< 0.01'
+  return f'{hours:.2g}' if hours < 100 else f'{hours:,.0f}'

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 
 import jax
 import jax.numpy as jnp
@@ -72,3 +73,33 @@ def test_a_step_costs_what_its_program_multiplies(name):
   program = jax.make_jaxpr(build.train_step(config))(data, settings, state, jnp.int32(0))
   counted = 2 * multiply_adds(program.jaxpr)
   assert costs.step_operations(config) == pytest.approx(counted, rel=CLOSE)
+
+
+def test_a_sweep_is_described_in_a_line(monkeypatch):
+  configs = [linear_regression.get_config()] * 16  # 16 of 6,000 steps of 6.2e8 operations
+  monkeypatch.setattr(os, 'sched_getaffinity', lambda process: {0, 1}, raising=False)
+  assert costs.describe(configs) == '16 points, 6.0e13 operations: about 11 min on 2 cores'
+  large = linear_regression.get_config('paper')
+  assert costs.describe([large]) == '1 point, 4.0e16 operations: about 124 h on 2 cores'
+
+
+def test_what_a_user_defined_model_costs_is_not_known():
+  config = glm.get_config()
+  config.model.sequence = 'examples.own_model:Model'
+  assert costs.describe([config, config]) == (
+    '2 points; what a user-defined model costs is not known'
+  )
+
+
+@pytest.mark.parametrize('device', costs.ACCELERATORS)
+def test_hours_of_accelerators_are_at_the_peak_of_the_precision(device):
+  config = linear_regression.get_config('paper')
+  hours = {}
+  for precision in costs.PEAK:
+    config.model.precision = precision
+    hours[precision] = costs.accelerator_hours([config], device)
+  assert (
+    hours['auto'] == hours['tf32'] == pytest.approx(4.03e16 / (0.4 * 494.7e12 * 3600), rel=0.01)
+  )
+  assert hours['bfloat16'] == pytest.approx(hours['tf32'] / 2)
+  assert hours['highest'] == pytest.approx(hours['tf32'] * 494.7 / 67)

@@ -21,8 +21,9 @@ CONFIGS = {
     'task__clip': float('inf'), 'model__head': 'known_noise',
   }),
   'joint of a pool': (configs, {'task__families': 'poisson,neg_binomial', 'task__n_tasks': 4}),
-  'joint, told': (configs, {'task__families': 'poisson,exponential', 'model__head': 'eta'}),
-  'classes': (configs, {'task__families': 'multinomial', 'task__n_tasks': 4}),
+  'classes, told': (configs, {
+    'task__families': 'poisson,multinomial', 'task__n_tasks': 4, 'model__head': 'eta',
+  }),
   'images': (omniglots, CLASSES),
 }  # fmt: skip
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import results, sweep_costs
 from configs import glm, linear_regression, omniglot
 from icljax import checks
 from jaxline_lite import modes
@@ -111,3 +112,10 @@ def test_classes_are_100_and_1600_and_12800():
       for fields in swept(f'omniglot:{words}', 'classes')
     ]
     assert counts == [100, 1_600, 12_800]
+
+
+def test_the_page_has_what_the_sweeps_cost():
+  text = sweep_costs.PAGE.read_text()
+  assert results.between(text, 'sweep costs')[1] == sweep_costs.table()
+  named = {name for words in CONFIGS for name in checks.sweeps(config_of(words))}
+  assert {name for names in sweep_costs.SHOWN.values() for name in names} == named
