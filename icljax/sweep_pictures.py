@@ -68,13 +68,20 @@ def points_table(points: pd.DataFrame, fields: Sequence[str], metrics: Mapping[s
 
 def _summarize(group: pd.DataFrame, metric: str) -> str:
   """One metric of some runs."""
-  values = group[metric].dropna()
+  values, errors = _numbers(group, metric)
+  is_there = ~np.isnan(values)
+  values, errors = values[is_there], errors[is_there]
   if len(values) == 0:
     return ''
   if len(values) > 1:
     return f'{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})'
-  error = group[f'{metric}_se'][values.index[0]] if f'{metric}_se' in group else math.nan
-  return f'{values.iloc[0]:.3f}' if math.isnan(error) else cell(values.iloc[0], error)
+  return f'{values[0]:.3f}' if np.isnan(errors[0]) else cell(values[0], errors[0])
+
+
+def _numbers(runs: pd.DataFrame, metric: str) -> tuple[np.ndarray, np.ndarray]:
+  """A metric of some runs, and its standard errors, NaN where there are none; `[n]` each."""
+  values, name = np.array(runs[metric], float), f'{metric}_se'
+  return values, np.array(runs[name], float) if name in runs else np.full(len(values), np.nan)
 
 
 def is_seed(field: str) -> bool:
@@ -82,9 +89,13 @@ def is_seed(field: str) -> bool:
   return field.rpartition('.')[2].endswith('seed')
 
 
+def _is_infinite(field: str, value: Any) -> bool:
+  return field in INFINITE and INFINITE[field] == value
+
+
 def text_of(field: str, value: Any) -> str:
   """A value of a swept field."""
-  if INFINITE.get(field) == value:
+  if _is_infinite(field, value):
     return '∞'
   return f'{value:g}' if isinstance(value, float | np.floating) else str(value)
 
@@ -99,12 +110,15 @@ def _groups(points: pd.DataFrame, fields: Sequence[str]) -> list[tuple[tuple, pd
   """The rows of each combination of values of some fields, in the order of the rows."""
   if not fields:
     return [((), points)]
-  return list(points.groupby(list(fields), sort=False, dropna=False))
+  rows = {}
+  for i, values in enumerate(zip(*(points[field].tolist() for field in fields))):
+    rows.setdefault(values, []).append(i)
+  return [(values, points.iloc[of_values]) for values, of_values in rows.items()]
 
 
 def _varied(points: pd.DataFrame, fields: Sequence[str]) -> list[str]:
   """The fields that have several values."""
-  return [field for field in fields if points[field].nunique(dropna=False) > 1]
+  return [field for field in fields if len(set(points[field].tolist())) > 1]
 
 
 def independent_fields(points: pd.DataFrame, fields: Sequence[str]) -> list[str]:
@@ -115,7 +129,7 @@ def independent_fields(points: pd.DataFrame, fields: Sequence[str]) -> list[str]
   chosen = [field for field in varied if not is_seed(field)] or varied
 
   def follows(field: str, other: str) -> bool:
-    return points.groupby(other, dropna=False)[field].nunique(dropna=False).max() == 1
+    return len(_groups(points, [other])) == len(_groups(points, [other, field]))
 
   return [
     field
@@ -147,7 +161,7 @@ def axis_of(field: str, values: Sequence[Any]) -> Axis:
   stand apart, else evenly spaced. What stands for infinity is the last.
   """
   distinct = list(dict.fromkeys(values))
-  infinite = [value for value in distinct if INFINITE.get(field) == value]
+  infinite = [value for value in distinct if _is_infinite(field, value)]
   others = [value for value in distinct if value not in infinite]
   is_number = [isinstance(value, int | float | np.number) for value in others]
   if is_seed(field) or not all(is_number) or any(isinstance(value, bool) for value in others):
@@ -216,7 +230,10 @@ def _draw_lines(
   for i, ((values, group), color) in enumerate(zip(groups, colors)):
     texts = [f'{_short(name, others)} = {text_of(name, it)}' for name, it in zip(others, values)]
     label = (', '.join(texts) or 'mean') if i % every == 0 else '_'
-    rows = [(value, *_mean_and_bar(group[group[field] == value], metric)) for value in axis.places]
+    runs_at = {value: runs for (value,), runs in _groups(group, [field])}
+    rows = [
+      (value, *_mean_and_bar(runs_at[value], metric)) for value in axis.places if value in runs_at
+    ]
     rows = [row for row in rows if math.isfinite(row[1])]
     if not rows:
       continue
@@ -229,14 +246,15 @@ def _draw_lines(
 
 def _mean_and_bar(runs: pd.DataFrame, metric: str) -> tuple[float, float, float]:
   """The mean over runs, and how far a bar goes below and above it; NaN where there are none."""
-  values = runs[metric][np.isfinite(runs[metric].astype(float))]
+  values, errors = _numbers(runs, metric)
+  is_finite = np.isfinite(values)
+  values, errors = values[is_finite], errors[is_finite]
   if len(values) == 0:
     return math.nan, 0.0, 0.0
   mean = float(values.mean())
   if len(values) > 1:
     return mean, mean - float(values.min()), float(values.max()) - mean
-  error = runs[f'{metric}_se'][values.index[0]] if f'{metric}_se' in runs else 0.0
-  bar = ERRORS * float(error) if math.isfinite(error) else 0.0
+  bar = ERRORS * float(errors[0]) if np.isfinite(errors[0]) else 0.0
   return mean, bar, bar
 
 

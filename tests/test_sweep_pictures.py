@@ -9,7 +9,7 @@ import pytest
 
 from icljax import sweep_pictures
 from icljax.figures import own_style
-from icljax.sweep_pictures import axis_of, compare_points, independent_fields
+from icljax.sweep_pictures import axis_of, compare_points, independent_fields, text_of
 
 METRICS = {
   'error': 'squared difference / D of predicted mean and noise-free target',
@@ -147,6 +147,11 @@ def test_numbers_stand_where_their_texts_do_not_overlap(values, places, note):
   axis = axis_of('a.field', values)
   assert (list(axis.places), axis.note) == (sorted(values), note)
   np.testing.assert_allclose(list(axis.places.values()), places)
+
+
+def test_only_what_stands_for_infinity_is_called_so():
+  values = [('task.n_tasks', 0), ('task.n_tasks', 4), ('random_seed', 0), ('a.field', None)]
+  assert [text_of(*pair) for pair in values] == ['∞', '4', '0', 'None']
 
 
 def test_flags_are_categories():
