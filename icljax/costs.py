@@ -17,7 +17,7 @@ from icljax.subjects import Product, ends_of
 
 # Operations a second of one core in a training step, on EPYC Zen 4 with jax 0.10, November 2026.
 # Products of these shapes alone reach .085 to .111e12, of which a step keeps about half: .034 to
-# .055e12 were seen at widths 64 and 128, .025e12 at width 32, and .019e12 of two layers of
+# .053e12 were seen at widths 64 and 128, .023e12 at width 32, and .020e12 of two layers of
 # attention alone (`python -m benchmarks.sweep_costs --rates`).
 CORE = 0.045e12
 # Operations a second at the peak, dense, by precision of products: NVIDIA's data sheets of H100 SXM
