@@ -14,6 +14,10 @@ reads one token per pair, which learns far faster: it closes .97 to .99 of the g
 mean to Bayes in 3,000 steps, some 200 seconds of one core (the README's tables, by
 `benchmarks/results.py`).
 
+The whole question, r by seeds, is one command (`docs/sweeps.md`):
+
+    python run.py --config=configs/glm.py --jaxline_mode sweep
+
 `paper` is the published size: 12 layers of width 256 over x and y tokens in turn, K = 40, D = 10,
 scale .32, batch 256, Adam at 2.5e-4 for 12,000 steps of one family or 100,000 of both. Its
 experiments, one command each:
@@ -105,6 +109,7 @@ DEFAULTS = {
   'early_stopping.on': 'train',
   'early_stopping.min_delta': 0.0,  # nats by which it has to be lower to be better
   'early_stopping.window': 100,  # steps of a window
+  'sweep': 'dispersion',  # one of icljax/glm/sweeps.py, or spelled out
   'eval_interval': 500,
   'best_model_eval_metric': 'eval/nats',
   'eval.episodes': 0,  # 10,000; of pools of over 65,536 tasks 2,048
@@ -114,7 +119,11 @@ DEFAULTS = {
   'eval.scale': config_dict.placeholder(float),  # another scale than in training
   'eval.r': config_dict.placeholder(float),  # another r than in training
 }
-PRESETS = {'joint': {}, **{family: {'task.families': family} for family in FAMILIES}}
+PRESETS = {
+  'joint': {},
+  **{family: {'task.families': family, 'sweep': 'diversity'} for family in FAMILIES},
+  'neg_binomial': {'task.families': 'neg_binomial'},
+}
 PAPER = {
   'task.D': 10,
   'task.K': 40,

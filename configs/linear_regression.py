@@ -25,6 +25,13 @@ fresh task for every episode, is the default:
     python run.py --config=configs/linear_regression.py:raventos,paper --config.task.n_tasks=16384 \
       --config.checkpoint_dir=runs/linear_regression_16384_paper
 
+    python run.py --config=configs/linear_regression.py --jaxline_mode sweep
+    python run.py --config=configs/linear_regression.py:paper --jaxline_mode sweep \
+      --config.sweep=threshold
+
+The sweeps that have names, `docs/sweeps.md` says what they cost: `diversity` (quick's default),
+`raventos` (that of the published size), `threshold`, `dims`, `batch`, `decay`, `size`.
+
 Its evaluations: `eval_pretrain` (the run's pool; where there is one) and `eval_latent` (new tasks),
 which a training ends with; `eval_interpolation` (tasks between two of the pool), `eval_mixed_tasks`
 (contexts of two tasks), and `eval`, nats alone, from Python or where `eval_modes` names it.
@@ -99,6 +106,7 @@ DEFAULTS = glm.DEFAULTS | {
   'optimizer.schedule': 'triangle',
   'optimizer.warmup_steps': 3_000,  # the peak in the middle
   'optimizer.clip_norm': math.inf,
+  'sweep': 'diversity',  # one of icljax/glm/sweeps.py, or spelled out
   'eval_interval': 1_000,
   # auto: eval_latent, and where there is a pool eval_pretrain
   'eval_modes': ('auto',),
@@ -129,6 +137,7 @@ PAPER = {
   'training.batch_size': 256,
   'training_steps': 500_000,
   'optimizer.warmup_steps': 250_000,
+  'sweep': 'raventos',
   'eval_interval': 10_000,
 }
 PAPER_PRESETS = {

@@ -16,6 +16,11 @@ among the labels that are possible there, open accuracy among all. `eval_flip` g
 the context the other's label; `eval_iwl_context` asks for a class beside a few-shot problem of two
 others; `eval_induction` measures what the heads attend to.
 
+Sweeps that have names, each one command (`docs/sweeps.md`): `burstiness` (the default), `zipf`,
+`classes` and `recurrent`.
+
+    python run.py --config=configs/omniglot.py:procedural --jaxline_mode sweep --config.sweep=zipf
+
 Presets: `all_exemplars` (1603 rare, 10 common, 10 held-out classes of 20 drawings), `augmented`
 (flips and rotations make eight classes of each; a character's variants stay together), `identical`
 (one drawing per class: the first in the order of our cache), `symbolic` (an item is a number),
@@ -164,6 +169,7 @@ DEFAULTS = {
   'early_stopping.min_delta': 0.0,  # nats by which it has to be lower to be better
   'early_stopping.window': 100,  # steps of a window
   'eval_modes': ('eval_fewshot_holdout', 'eval_no_support_zipfian', 'eval_bursty'),
+  'sweep': 'burstiness',  # one of icljax/omniglot/sweeps.py, or spelled out
   'eval_interval': 1_000,
   'best_model_eval_metric': 'eval_fewshot_holdout/accuracy_closed',
   'best_model_eval_metric_higher_is_better': True,
@@ -220,6 +226,7 @@ PRESETS = {
     'optimizer.schedule': 'constant',
     'optimizer.warmup_steps': 0,
     'eval_modes': ('eval_fewshot_holdout', 'eval_fewshot_rare', 'eval_induction'),
+    'sweep': '',  # it has none that was published
     'eval_interval': 625,
   },
 }

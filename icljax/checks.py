@@ -10,7 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from icljax.fields import at_least, between, get, leaves, one_of, positive, user_defined_or
-from icljax.subjects import SUBJECTS, checks_of
+from icljax.subjects import SUBJECTS, checks_of, sweeps_of
 
 SEQUENCES = ('transformer', 'lstm', 'rnn')
 OPTIMIZERS = ('adam', 'adamw', 'sgd')
@@ -82,9 +82,8 @@ def sweep_modes(
 
 
 def sweeps(config: ConfigDict) -> Mapping[str, str]:
-  """The published sweeps of a config by name."""
-  del config
-  return {}
+  """The published sweeps of a config by name, as `config.sweep` would spell them out."""
+  return sweeps_of(config) if config.get('subject') in SUBJECTS else {}
 
 
 def hints(config: ConfigDict) -> Mapping[str, str]:

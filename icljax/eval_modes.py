@@ -18,6 +18,9 @@ if TYPE_CHECKING:
   Arrays = dict[str, 'np.ndarray']
 
 
+MOST_HEADLINES = 3  # metrics that a picture of many runs shows side by side
+
+
 @dataclasses.dataclass(frozen=True)
 class ModeRule:
   """What has to be known of an eval mode before JAX is imported.
@@ -25,10 +28,13 @@ class ModeRule:
   Attributes:
     name: 'eval' or 'eval_<name>', which is the folder of its records too.
     reads: the fields of `config.eval` on which its numbers depend.
+    headline: the metrics of its report that say most, at most `MOST_HEADLINES`, the first most;
+      with what an axis says of each, its unit included.
   """
 
   name: str
   reads: frozenset[str]
+  headline: Mapping[str, str]
 
 
 class Report(NamedTuple):

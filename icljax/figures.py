@@ -5,7 +5,7 @@ there, the import itself fails, and that may cost a picture, but no run.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,17 +28,25 @@ def own_style() -> Iterator[None]:
 
 def figure(title: str, *labels: tuple[str, str]):
   """A figure with axes side by side, by their labels (x, y)."""
+  drawing, (all_axes,) = grid(title, [labels])
+  return drawing, *all_axes
+
+
+def grid(title: str, rows: Sequence[Sequence[tuple[str, str]]]) -> 'tuple[Figure, list[list]]':
+  """A figure with rows of axes, by their labels (x, y); rows are of one length."""
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
 
-  drawing = Figure(figsize=(2 + 5 * len(labels), 4.5), layout='constrained')
+  size = 2 + 5 * len(rows[0]), 4.5 * len(rows)
+  drawing = Figure(figsize=size, layout='constrained')
   FigureCanvasAgg(drawing)
   drawing.suptitle(title, fontsize='medium')
-  all_axes = drawing.subplots(1, len(labels), squeeze=False)[0]
-  for axes, (xlabel, ylabel) in zip(all_axes, labels):
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.spines[['top', 'right']].set_visible(False)
-  return drawing, *all_axes
+  all_axes = drawing.subplots(len(rows), len(rows[0]), squeeze=False).tolist()
+  for labels, row in zip(rows, all_axes):
+    for axes, (xlabel, ylabel) in zip(row, labels):
+      axes.set(xlabel=xlabel, ylabel=ylabel)
+      axes.spines[['top', 'right']].set_visible(False)
+  return drawing, all_axes
 
 
 def banded(axes, x: ArrayLike, mean: ArrayLike, error: ArrayLike, label: str, **style) -> None:

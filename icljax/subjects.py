@@ -53,6 +53,31 @@ class WarmStart(NamedTuple):
   fresh: tuple[str, ...] = ()
 
 
+class Product(NamedTuple):
+  """A product of a model with one of its kernels, in a training step.
+
+  Attributes:
+    multiply_adds: of one episode, forward.
+    reads_parameters: whether what is multiplied depends on parameters, so that the gradient goes on
+      through it; not where it is an input, or behind a stop_gradient.
+  """
+
+  multiply_adds: int
+  reads_parameters: bool = True
+
+
+class Ends(NamedTuple):
+  """What a model has around its sequence model, as costs count it.
+
+  Attributes:
+    tokens: T that the sequence model reads of an episode in training.
+    products: of what reads inputs, and of what gives predictions.
+  """
+
+  tokens: int
+  products: tuple[Product, ...]
+
+
 class Checks(Protocol):
   """The module `checks.py` of a subject. It imports no JAX."""
 
@@ -221,6 +246,16 @@ class Subject(Protocol):
 def checks_of(name: str) -> Checks:
   """The checks of a subject, found without JAX."""
   return cast(Checks, importlib.import_module(f'{SUBJECTS[name]}.checks'))
+
+
+def sweeps_of(config: ConfigDict) -> Mapping[str, str]:
+  """The published sweeps of a config, by name, found without JAX."""
+  return importlib.import_module(f'{SUBJECTS[config.subject]}.sweeps').sweeps(config)
+
+
+def ends_of(config: ConfigDict) -> Ends:
+  """What a config's model has around its sequence model, found without JAX."""
+  return importlib.import_module(f'{SUBJECTS[config.subject]}.costs').ends(config)
 
 
 def subject_of(config: ConfigDict) -> Subject:

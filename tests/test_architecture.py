@@ -29,18 +29,18 @@ LEVELS = [
   {'likelihoods'},
   {'families', 'base', 'fields', 'eval_modes'},
   {'subjects', 'figures', 'paired'},
-  {'checks', 'tables', 'models', 'training', 'answers', 'contexts'},
+  {'checks', 'tables', 'costs', 'models', 'training', 'answers', 'contexts'},
   {*SUBJECTS, 'build'},
-  {'predict', 'measures'},
+  {'predict', 'measures', 'sweep_pictures'},
   {'experiment'},
   {'runs'},
   {'__init__'},
 ]
 # Modules of a subject, the lowest first.
 INSIDE = [
-  {'kinds', 'images', 'cholesky'},
-  {'least_squares', 'checks', 'derived', 'classes', 'drawings'},
-  {'settings', 'priors'},
+  {'kinds', 'images', 'cholesky', 'least_squares'},
+  {'checks', 'derived', 'classes', 'drawings'},
+  {'settings', 'priors', 'sweeps', 'costs'},
   {'task', 'labels', 'samplers', 'sequences'},
   {'laplace', 'model'},
   {'oracles', 'copier', 'ridge', 'discrete'},
@@ -52,7 +52,7 @@ INSIDE = [
 LEVEL = {part: i for i, level in enumerate(LEVELS) for part in level}
 LEVEL_INSIDE = {part: i for i, level in enumerate(INSIDE) for part in level}
 KNOWS_THE_LOOP = {'experiment', 'measures', 'predict', 'runs', '__init__'}
-WITHOUT_JAX = ('checks', 'kinds', 'derived', 'images')
+WITHOUT_JAX = ('checks', 'kinds', 'derived', 'images', 'sweeps', 'costs')
 
 
 @functools.cache
@@ -178,7 +178,7 @@ def test_a_package_has_one_importer(package, only):
 
 def test_checks_kinds_and_configs_import_no_jax():
   """Nor does anything that they import, in a process of its own."""
-  modules = ['icljax', 'icljax.checks', 'icljax.subjects', 'jaxline_lite.platform']
+  modules = ['icljax', 'icljax.checks', 'icljax.costs', 'icljax.subjects', 'jaxline_lite.platform']
   modules.append('jaxline_lite.sweep_points')
   for subject in SUBJECTS:
     for path in sorted((ROOT / 'icljax' / subject).rglob('*.py')):

@@ -83,8 +83,34 @@ def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:
     possible[mode] = trained if family in trained else (family,)
   possible |= dict.fromkeys(diversity_modes(config), trained)
   return {
-    mode: ModeRule(mode, _fields_read(config, mode, families))
+    mode: ModeRule(mode, _fields_read(config, mode, families), _headline(config, mode, families))
     for mode, families in possible.items()
+  }
+
+
+def _headline(config: ConfigDict, mode: str, families: tuple[str, ...]) -> dict[str, str]:
+  """The metrics of a mode that say most: distances to the exact answers, and who knows the family.
+
+  Of user-defined tasks and families it is not known what they can be measured against.
+  """
+  if config.task.own or any(map(plugins.is_user_defined, families)):
+    return {'nats': 'nats per target'}
+  if mode not in DIVERSITY_MODES:
+    named = {
+      f'family_accuracy_{name}': f'share of families that the {text} names rightly'
+      for name, text in (('read_out', 'read-out'), ('bayes', 'exact posterior'))
+    }
+    regret = {'regret': 'nats per target above the exact answer'}
+    return regret | (named if len(families) > 1 else {})
+  if 'multinomial' in families:  # classes have no mean
+    return {'nats': 'nats per target'}
+  is_linear = families == ('linear',)
+  is_plain = is_linear and config.task.clip == math.inf
+  of_new, of_pool = ('ridge', 'dmmse') if is_plain else ('bayes', 'bayes_pool')
+  unit = 'squared difference / D' if is_linear else 'squared difference'
+  baselines = (of_new, of_pool) if config.task.n_tasks else (of_new,)
+  return {'error': f'{unit} of predicted mean and noise-free target'} | {
+    f'delta_{name}': f"{unit} of the model's mean and that of {name}" for name in baselines
   }
 
 

@@ -42,6 +42,15 @@ FLAGS = (
 )  # fmt: skip
 MOST_SETS = 10_000  # of labels: all of them are listed in the task
 READS = frozenset({'seed', 'episodes'})
+# The metrics that say most, and what an axis says of them.
+ACCURACIES = {
+  'accuracy_open': 'share labelled rightly, of all labels (open)',
+  'accuracy_closed': 'share labelled rightly, of possible labels (closed)',
+}
+HEADS = {
+  'induction': "attention of the query to its class's labels, strongest head",
+  'previous': 'attention of labels to their items, strongest head',
+}
 
 
 def why_impossible(config: ConfigDict, kind: SequenceKind) -> str:
@@ -83,9 +92,12 @@ def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:
   for name, kind in KINDS.items():
     reads = READS | {'labels'} if kind.has_drawn_labels_alone else READS
     if is_possible(config, kind) and (config.eval.labels != 'holdout' or 'labels' in reads):
-      rules.append(ModeRule(f'eval_{name}', reads))
+      # Both are told everywhere, first the one that says most.
+      names = sorted(ACCURACIES, key=lambda name, kind=kind: name != f'accuracy_{kind.accuracy}')
+      headline = {name: ACCURACIES[name] for name in names}
+      rules.append(ModeRule(f'eval_{name}', reads, headline))
   if config.model.sequence == 'transformer' and is_possible(config, KINDS['fewshot_holdout']):
-    rules.append(ModeRule('eval_induction', READS | {'labels'}))
+    rules.append(ModeRule('eval_induction', READS | {'labels'}, HEADS))
   return {rule.name: rule for rule in sorted(rules, key=lambda rule: rule.name)}
 
 

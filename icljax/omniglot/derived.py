@@ -11,6 +11,7 @@ POLYSEMY = re.compile(r'ordered_polysemy([1-9][0-9]*)')
 DRAWINGS = 20  # of a class of Omniglot, and of procedural characters
 VARIANTS = 8  # of a class, where images are augmented: four rotations, each mirrored or not
 FULL = 105  # side of a drawing of Omniglot, in pixels
+CHANNELS = (16, 32, 32)  # of the ResNet's first groups (Chan et al. 2022); the last has the width
 
 
 def is_augmented(config: ConfigDict) -> bool:
@@ -66,6 +67,23 @@ def drawn_label_count(config: ConfigDict) -> int:
   """How many labels few-shot problems draw theirs from."""
   seq = config.data.seq_config
   return max(seq.fs_labels, seq.ways)
+
+
+def label_count(config: ConfigDict, classes: int) -> int:
+  """How many labels a model has: those of few-shot problems, and those that classes own.
+
+  Args:
+    classes: how many there are.
+  """
+  count = config.data.generator_config
+  rare, common, polysemy = labelings(config)
+  owned = 0
+  if 'original' in (rare, common):
+    owned = classes
+  elif (rare, common) != ('unfixed', 'unfixed'):
+    owned = polysemy * count.n_rare_classes + count.n_common_classes
+    owned += count.n_holdout_classes if polysemy == 1 else 0
+  return max(owned, drawn_label_count(config))
 
 
 def label_set_count(config: ConfigDict) -> int:

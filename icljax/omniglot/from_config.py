@@ -20,10 +20,12 @@ from icljax.models.resnet import ResNet
 from icljax.models.sequence import end_precision, make_sequence_model, product_precision
 from icljax.omniglot.classes import ordered_classes, pool
 from icljax.omniglot.derived import (
+  CHANNELS,
   DRAWINGS,
   class_count,
   drawn_label_count,
   is_augmented,
+  label_count,
   labelings,
   longest_points,
 )
@@ -34,8 +36,6 @@ from icljax.omniglot.model import LabelledItems
 from icljax.omniglot.sequences import Sequences
 from icljax.omniglot.settings import Burstiness
 from icljax.subjects import Data
-
-CHANNELS = (16, 32, 32)  # of the ResNet's first groups (Chan et al. 2022); the last has the width
 
 
 def load_data(config: ConfigDict) -> Data:
@@ -199,15 +199,7 @@ def _label_sets(config: ConfigDict, held_out: bool) -> jax.Array:
 
 def output_count(config: ConfigDict) -> int:
   """How many labels a model has: those of few-shot problems, and those that classes own."""
-  count = config.data.generator_config
-  rare, common, polysemy = labelings(config)
-  owned = 0
-  if 'original' in (rare, common):
-    owned = classes_and_drawings(config)[0]
-  elif (rare, common) != ('unfixed', 'unfixed'):
-    owned = polysemy * count.n_rare_classes + count.n_common_classes
-    owned += count.n_holdout_classes if polysemy == 1 else 0
-  return max(owned, drawn_label_count(config))
+  return label_count(config, classes_and_drawings(config)[0])
 
 
 def _make_embedder(config: ConfigDict) -> nn.Module:

@@ -146,6 +146,16 @@ def test_handmade_heads_have_strength_1():
   np.testing.assert_allclose(found['induction/1'][:, 1], 3 / 13, rtol=1e-5)
 
 
+def test_the_numbers_of_heads_have_those_of_the_strongest():
+  random = np.random.default_rng(0)
+  shift = {'previous/0': [0.1, 0.3], 'induction/0': [0.0, 0.2], 'induction/1': [0.6, 0.0]}
+  scores = {name: random.uniform(size=(50, 2)) + more for name, more in shift.items()}
+  metrics, _ = heads.summarize(scores)
+  for name, strongest in (('previous', 'previous/0/1'), ('induction', 'induction/1/0')):
+    assert metrics[name] == metrics[strongest] > 0.5
+    assert metrics[f'{name}_se'] == metrics[f'{strongest}_se'] > 0
+
+
 def test_tables_have_every_number_with_its_error():
   measured = {name: np.asarray(values) for name, values in by_copier(task_of('bursty')).items()}
   metrics, table = answers.summarize(

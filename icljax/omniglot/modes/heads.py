@@ -1,5 +1,6 @@
 """How much the heads of a transformer do of what learning in context takes (Singh et al. 2024)."""
 
+import math
 from collections.abc import Mapping
 
 import jax
@@ -83,7 +84,10 @@ def _summarize(
 
 
 def summarize(scores: Mapping[str, np.ndarray]) -> tuple[dict[str, float], str]:
-  """The numbers of a record and the table, from what `score_attention` gives, `[n, H]` each."""
+  """The numbers of a record and the table, from what `score_attention` gives, `[n, H]` each.
+
+  `previous` and `induction` themselves are those of the head that does most of it.
+  """
   metrics, rows = {}, []
   for name, values in scores.items():
     strength, _, block = name.partition('/')
@@ -91,6 +95,8 @@ def summarize(scores: Mapping[str, np.ndarray]) -> tuple[dict[str, float], str]:
     for head, (mean, error) in enumerate(zip(means, errors)):
       key = f'{strength}/{block}/{head}'
       metrics |= {key: float(mean), f'{key}_se': float(error)}
+      if float(mean) > metrics.get(strength, -math.inf):
+        metrics |= {strength: float(mean), f'{strength}_se': float(error)}
     rows.append([f'{strength}, block {block}', *(f'{mean:.3f}' for mean in means)])
   heads = len(rows[0]) - 1
   title = (
