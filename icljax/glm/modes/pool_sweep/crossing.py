@@ -19,6 +19,7 @@ from icljax.paired import BOOTSTRAPS
 # above, the logarithm gives 16.2 and the difference 29.
 WIDEST_FACTOR = 4
 COVERAGE = 0.95
+ENOUGH_SEEDS = 5  # of fewer, the interval is said to be too narrow: `_resample` has the numbers
 
 
 class Crossing(NamedTuple):
@@ -129,6 +130,9 @@ def _resample(distances: list[np.ndarray], has_seeds: bool) -> np.ndarray:
   All runs get the same resampled episodes. With several seeds at every M, s - 1 of its s seeds are
   drawn with replacement within each M: their mean has the variance of a mean of s seeds, while
   that of s drawn ones is too small by (s - 1) / s (Rao and Wu 1988), which is half for two seeds.
+  A spread of few seeds is itself uncertain: where seeds differ more than episodes do, the interval
+  covered the crossing of 77, 88 and 92% of 400 synthetic sweeps of 2, 3 and 5 seeds; where they
+  do not differ, of 99.5% of those of 2, for the noise of episodes is in the spread of seeds too.
 
   Args:
     distances: for each M, `[2, seeds, n]`.
@@ -160,10 +164,15 @@ def _describe(group: Group, baselines: Baselines, where: float, ends: np.ndarray
   low, high = (float(2**end) if np.isfinite(end) else None for end in ends)
   is_inside = bool(np.isfinite(where) or np.isfinite(ends).any() or ends[0] != ends[1])
   interval = f'{_end(ends[0], sizes)} to {_end(ends[1], sizes)}' if is_inside else ''
-  seeds = 'and seeds' if group.has_seeds else 'alone (not every M has two seeds)'
+  seeds = 'alone, for not every M has two seeds'
+  if group.has_seeds:
+    fewest = min(len(group.at_size(size)) for size in sizes)
+    seeds = f'and seeds, {fewest} or more at every M'
+    if fewest < ENOUGH_SEEDS:
+      seeds += ' (too narrow where seeds differ more than episodes do)'
   about = (
-    f'; 95% interval {interval}, of {BOOTSTRAPS:,} resamples of {count:,} paired episodes {seeds}, '
-    'for this pool of tasks'
+    f'; 95% interval {interval}, of {BOOTSTRAPS:,} resamples of {count:,} paired episodes {seeds}; '
+    'it holds for this pool of tasks'
   )
   if np.isfinite(where):
     size = float(2**where)

@@ -59,7 +59,10 @@ def draw_sweep(
     _draw_deltas(panels['deltas'], groups, baselines, crossings)
   if 'valley' in panels:
     _draw_valley(panels['valley'], groups)
-  shared_legend(drawing, 'dots: runs, with bars of ± 2 standard errors; lines: means over seeds')
+  shared_legend(
+    drawing,
+    'dots: runs; bars and bands: ± 2 standard errors over episodes; lines over M: means over seeds',
+  )
   save(drawing, path)
 
 

@@ -150,7 +150,13 @@ def sign_of(mean: float, error: float) -> int:
   return int(np.sign(mean)) if abs(mean) > ERRORS * error else 0
 
 
+def key_of(size: int) -> str:
+  """How files call an M."""
+  return 'inf' if size == INFINITE else f'{size}'
+
+
 def text_of(size: int) -> str:
+  """How tables and pictures call an M."""
   return '∞' if size == INFINITE else f'{size}'
 
 

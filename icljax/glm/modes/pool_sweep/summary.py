@@ -19,6 +19,7 @@ from icljax.glm.modes.pool_sweep.runs import (
   Group,
   PoolRun,
   find_baselines,
+  key_of,
   make_groups,
   mean_over_seeds,
   text_of,
@@ -31,15 +32,18 @@ WITHOUT_MEANS = (
   'targets are classes, which have no means: there are nats alone, and neither a crossing nor a '
   'threshold'
 )
+TOO_CLOSE = (
+  'threshold: not determined, for no length of training is at least twice as long as another'
+)
 
 
 class Summary(NamedTuple):
   """A sweep in numbers and words.
 
   Attributes:
-    frame: a row per run and mode: `run`, `M` (inf for an infinite pool), `seed`, `training_steps`,
-      the other swept fields, `mode`, and means over positions and episodes with their standard
-      errors, `<name>_se`.
+    frame: a row per run and mode: `run`, `M` as text ('inf' for an infinite pool), `seed`,
+      `training_steps`, the other swept fields, `mode`, and means over positions and episodes with
+      their standard errors, `<name>_se`.
     findings: `groups` and `thresholds`, as values that JSON has; every estimate has a `sentence`.
     table: the same as text.
   """
@@ -53,8 +57,8 @@ def summarize(runs: Sequence[PoolRun]) -> Summary:
   """What the runs of a sweep over `task.n_tasks` show.
 
   Raises:
-    ValueError: if there is no run, or if they were evaluated on different numbers of episodes, so
-      that their differences are not paired.
+    ValueError: if there is no run, or if runs have different numbers of episodes, so that they are
+      not paired, or different exact answers.
   """
   _check(runs)
   groups, baselines = make_groups(runs), find_baselines(runs)
@@ -81,19 +85,23 @@ def write(folder: Path, title: str, summary: Summary, runs: Sequence[PoolRun]) -
 
 
 def _check(runs: Sequence[PoolRun]) -> None:
+  """Refuses runs that cannot be compared."""
   if not runs:
     raise ValueError('no run of the sweep was evaluated: there is nothing to sum up')
-  counts = {
-    len(scores.nats['model']): f'{run.name} ({mode})'
-    for run in runs
-    for mode, scores in run.scores.items()
-  }
-  if len(counts) > 1:
-    listed = ', '.join(f'{count:,} of {name}' for count, name in counts.items())
-    raise ValueError(
-      f'runs were evaluated on different numbers of episodes: {listed}; evaluate them all with the '
-      'same eval.episodes'
-    )
+  counts, exact = {}, {}
+  for run in runs:
+    for scores in run.scores.values():
+      counts[f'{len(scores.nats["model"]):,}'] = run.name
+    exact[run.scores[NEW_TASKS].exact] = run.name
+  for values, what, advice in (
+    (counts, 'numbers of episodes', 'evaluate them all with the same eval.episodes'),
+    (exact, 'exact answers', 'evaluate the families one by one'),
+  ):
+    if len(values) > 1:
+      listed = ', '.join(f'{value} of {name}' for value, name in values.items())
+      raise ValueError(
+        f'the runs of a sweep are compared, and their {what} differ: {listed}; {advice}'
+      )
 
 
 def _frame(groups: Sequence[Group]) -> pd.DataFrame:
@@ -102,13 +110,13 @@ def _frame(groups: Sequence[Group]) -> pd.DataFrame:
     for run in sorted(group.runs, key=lambda run: (run.tasks or math.inf, run.seed)):
       point = {
         'run': run.name,
-        'M': run.tasks or math.inf,
+        'M': key_of(run.tasks),
         'seed': run.seed,
         'training_steps': run.training_steps,
         **dict(run.others),
       }
       rows += [point | {'mode': mode} | mean_metrics(scores) for mode, scores in run.scores.items()]
-  return pd.DataFrame(rows).astype({'M': object})
+  return pd.DataFrame(rows)
 
 
 def _describe_group(group: Group, baselines: Baselines) -> dict[str, Any]:
@@ -117,12 +125,12 @@ def _describe_group(group: Group, baselines: Baselines) -> dict[str, Any]:
   return {
     'training_steps': group.training_steps,
     'others': {field: str(value) for field, value in group.others},
-    'seeds': {text_of(size): len(group.at_size(size)) for size in group.all_sizes},
+    'seeds': {key_of(size): len(group.at_size(size)) for size in group.all_sizes},
     'memorisation': _jsonable(memorisation._asdict()),
     'crossing': _jsonable(estimate_crossing(group, baselines)._asdict()),
     'regime': _jsonable(find_regime(group, baselines)._asdict()),
     't_star': [
-      {'run': run.name, 'M': text_of(run.tasks), 'seed': run.seed}
+      {'run': run.name, 'M': key_of(run.tasks), 'seed': run.seed}
       | _jsonable(estimate_valley(run.valley)._asdict())
       for size in group.all_sizes
       for run in group.at_size(size)
@@ -139,11 +147,14 @@ def _describe_thresholds(groups: Sequence[Group], baselines: Baselines) -> list[
   findings = []
   for same in by_others.values():
     others = {field: str(value) for field, value in same[0].others}
-    for threshold in estimate_thresholds(same, baselines):
-      values = _jsonable(threshold._asdict())
-      settings = ', '.join(f'{field}={value}' for field, value in others.items())
-      values['sentence'] += f' ({settings})' if settings else ''
+    settings = ''.join(f', {field}={value}' for field, value in others.items())
+    estimates = estimate_thresholds(same, baselines)
+    for estimate in estimates:
+      values = _jsonable(estimate._asdict())
       findings.append({'others': others} | values)
+      findings[-1]['sentence'] += settings
+    if len(same) > 1 and not estimates:
+      findings.append({'others': others, 'sentence': TOO_CLOSE + settings})
   return findings
 
 
@@ -166,17 +177,16 @@ def _table(group: Group, baselines: Baselines) -> str:
   columns |= {name: (baselines.quantity, name) for name in baselines.names}
   if has_means:
     columns |= {f'delta to {name}': ('deltas', name) for name in baselines.names}
-  lines = [f'{group.label}: {unit}, means over seeds, positions and episodes ± standard error']
+  rows = []
   for title, mode in (("the pool's tasks, M", POOL_TASKS), ('new tasks, M', NEW_TASKS)):
     sizes = group.sizes if mode == POOL_TASKS else group.all_sizes
-    rows = [[title, 'seeds', *columns]]
+    rows += [[title, 'seeds', *columns]] if sizes else []
     for size in sizes:
       runs = group.at_size(size)
       cells = [_cell(runs, mode, *column) for column in columns.values()]
       rows.append([text_of(size), str(len(runs)), *cells])
-    if sizes:
-      lines.append(aligned(rows))
-  return '\n'.join(lines)
+  about = f'{group.label}: {unit}, means over seeds, positions and episodes ± standard error'
+  return f'{about}\n{aligned(rows)}'
 
 
 def _cell(runs: Sequence[PoolRun], mode: str, quantity: str, predictor: str) -> str:
@@ -191,6 +201,9 @@ def _cell(runs: Sequence[PoolRun], mode: str, quantity: str, predictor: str) -> 
 def _sentences(findings: dict[str, Any]) -> list[str]:
   """What is said below the table of a group."""
   lines = [findings[name]['sentence'] for name in ('memorisation', 'crossing', 'regime')]
+  by_sentence: dict[str, list[str]] = {}
   for each in findings['t_star']:
-    lines.append(f't* of M = {each["M"]}, seed {each["seed"]}: {each["sentence"]}')
+    of_run = f'M = {each["M"]} (seed {each["seed"]})'
+    by_sentence.setdefault(each['sentence'], []).append(of_run)
+  lines += [f't* of {", ".join(of_runs)}: {text}' for text, of_runs in by_sentence.items()]
   return lines
