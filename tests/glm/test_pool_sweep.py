@@ -3,11 +3,15 @@
 import dataclasses
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 
-from icljax.glm.modes.diversity_tables import Predictions
+from icljax.glm.baselines import baselines
+from icljax.glm.modes import diversity
+from icljax.glm.modes.diversity_tables import Predictions, unflatten
 from icljax.glm.modes.pool_sweep import PoolRun, crossing, pictures, summarize, write
 from icljax.glm.modes.pool_sweep.crossing import estimate_crossing
 from icljax.glm.modes.pool_sweep.regimes import describe_memorisation, find_regime
@@ -19,11 +23,16 @@ from icljax.glm.modes.pool_sweep.runs import (
 )
 from icljax.glm.modes.pool_sweep.threshold import estimate_thresholds
 from icljax.glm.modes.pool_sweep.valley import estimate_valley
+from icljax.glm.modes.scores import OF_POOL
+from icljax.paired import Indices
+from tests.configs import tiny
+from tests.glm.test_diversity import pool_task
 
 EPISODES, POINTS = 200, 3
 UNIT = 'squared difference / D'
 # Of one run each of the quick model at 6,000 steps: deltas to ridge and to dMMSE on new tasks.
 QUICK = {4: (0.552, 0.118), 8: (0.415, 0.241), 16: (0.239, 0.192), 32: (0.119, 0.183)}
+FEW = Indices(jnp.uint32(0), jnp.arange(64))
 NO_NOISE = np.ones(EPISODES)
 
 
@@ -133,15 +142,15 @@ def test_neighbours_four_times_apart_are_interpolated():
   np.testing.assert_allclose(fitted.size, 11.3)
 
 
-def noisy_runs(seed: int, where: float) -> list[PoolRun]:
+def noisy_runs(seed: int, where: float, shape: float = 4) -> list[PoolRun]:
   """Runs whose crossing is at `where` in expectation, with noise of mean 1 that is shared by all
-  and noise of their own.
+  and noise of their own, of variance 1 / shape.
   """
   draws = np.random.default_rng(seed)
   common = draws.gamma(1, 1, EPISODES)
   runs = []
   for size in (4, 8, 16, 32):
-    own = draws.gamma(4, 1 / 4, (2, EPISODES))
+    own = draws.gamma(shape, 1 / shape, (2, EPISODES))
     runs.append(point(size, *(np.asarray(power_laws(size, where))[:, None] * common * own)))
   return runs
 
@@ -151,11 +160,28 @@ def test_the_interval_covers_the_crossing_as_often_as_it_says():
   covered = sum(each.low <= 11.3 <= each.high for each in intervals)
   # 95 ± 2.2 of 100: four standard deviations below, and not all.
   assert 87 <= covered <= 99
-  # An interval that is too wide covers too: compare with the spread of the estimates. Half the
-  # width is 1.96 of their standard deviations, which 100 draws give to 7%.
-  half = np.mean([np.log2(each.high / each.low) / 2 for each in intervals])
-  deviation = np.std([np.log2(each.size) for each in intervals], ddof=1)
-  np.testing.assert_allclose(half, 1.96 * deviation, rtol=0.25)
+
+
+def test_the_interval_has_the_width_of_the_delta_method():
+  """Half of it is 1.96 standard errors of the crossing. The method is of first order, which is
+  enough where noise is small.
+  """
+  halves, errors = [], []
+  for seed in range(30):
+    runs = noisy_runs(seed, 11.3, shape=40)
+    ridge, dmmse = (
+      np.stack([run.scores['eval_latent'].deltas[name].mean(1) for run in runs[1:3]])
+      for name in ('ridge', 'dmmse')
+    )
+    below, above = np.log(ridge.mean(1) / dmmse.mean(1))
+    of_log_ratios = ridge / ridge.mean(1)[:, None] - dmmse / dmmse.mean(1)[:, None]
+    # d below / (below - above), by the two log ratios.
+    influence = (below * of_log_ratios[1] - above * of_log_ratios[0]) / (below - above) ** 2
+    fitted = crossing_of(*runs)
+    halves.append(np.log2(fitted.high / fitted.low) / 2)
+    errors.append(influence.std() / np.sqrt(EPISODES))
+  # A quantile of 1,000 resamples has an error of 4.5% of half the width; here are 60 of them.
+  np.testing.assert_allclose(np.mean(halves), 1.96 * np.mean(errors), rtol=0.04)
 
 
 def test_all_runs_get_the_same_resampled_episodes():
@@ -488,6 +514,32 @@ def test_runs_with_other_exact_answers_are_refused():
   other = other._replace(name='other', scores=other.scores | {'eval_latent': latent})
   with pytest.raises(ValueError, match=r'exact answers differ: ridge of .*, bayes of other; ev'):
     summarize([point(4, 0.5, 0.1), other])
+
+
+@pytest.mark.parametrize(
+  ('family', 'names'), [('linear', ('ridge', 'dmmse')), ('poisson', ('bayes', 'bayes_pool'))]
+)
+def test_a_mixture_of_the_exact_answers_crosses_where_both_weigh_the_same(family, names):
+  """Of a mean of weights w and 1 - w the deltas are as (1 - w)^2 to w^2, in every episode."""
+  runs, score = [], jax.jit(diversity.score_baselines)
+  for size in (2, 4, 8):
+    logit = 0.7 * (np.log2(size) - np.log2(5.5))  # of the weight of what is exact for new tasks
+    weight = 1 / (1 + np.exp(-logit))
+    task = pool_task(family, size)
+    scores = {}
+    for mode, evaluated in (('eval_pretrain', task), ('eval_latent', task.with_fresh_weights())):
+      predictors = baselines(task, evaluated, samples=16)
+      arrays = dict(score(evaluated, predictors, None, FEW))
+      new, pool = (np.float64(arrays[f'mean/{name}']) for name in names)
+      model = {'mean/model': weight * new + (1 - weight) * pool, 'nats/model': arrays['nats/true']}
+      exact = OF_POOL if mode == 'eval_pretrain' else diversity.OF_NEW
+      scores[mode] = unflatten(tiny(task__families=family), model | arrays, exact)
+    runs.append(PoolRun(f'n_tasks={size}', size, 0, 100, (), scores, {}))
+  summary = summarize(runs)
+  (group,) = summary.findings['groups']
+  ends = [group['crossing'][name] for name in ('size', 'low', 'high')]
+  np.testing.assert_allclose(ends, 5.5, rtol=1e-6)
+  assert f'delta_{names[0]} = delta_{names[1]}' in summary.table
 
 
 # The picture.

@@ -210,8 +210,8 @@ def _draw_valley(axes, groups: Sequence[Group]) -> None:
       label = f'M = {text_of(run.tasks)}'
       if len(groups) > 1:
         label += f', {group.label}'
-      means = np.transpose([mean_and_error(run.valley[step]) for step in x])
-      banded(axes, x, *means, label, color=colours[run.tasks], linestyle=dashes)
+      mean, error = np.transpose([mean_and_error(run.valley[step]) for step in x])
+      banded(axes, x, mean, error, label, color=colours[run.tasks], linestyle=dashes)
       best = estimate_valley(run.valley).step
       if best is not None:
         axes.plot(best, run.valley[best].mean(), 'kv', markersize=5, label='t*')
