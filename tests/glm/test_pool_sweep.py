@@ -379,7 +379,10 @@ def test_memorisation_is_the_error_over_that_of_dmmse():
   assert memorisation.error_ratios == pytest.approx({2: 1.03, 64: 1.26})
   assert memorisation.nearer_to_pool == [2]
   assert '1.03 at M = 2 and 1.26 at M = 64; it is nearer to dmmse' in memorisation.sentence
-  assert memorisation.sentence.endswith('at M = 2')
+  assert memorisation.sentence.endswith('standard errors, at M = 2')
+  (group,) = make_groups([*runs, point(4, 0.7, 0.05)])
+  memorisation = describe_memorisation(group, find_baselines(runs))
+  assert memorisation.sentence.endswith('standard errors, at every M up to 4')
 
 
 @pytest.mark.parametrize(
@@ -578,6 +581,14 @@ def test_lines_go_through_means_and_infinity_is_the_last_tick(monkeypatch, tmp_p
   np.testing.assert_allclose(valley.lines[0].get_xydata(), expected)
   np.testing.assert_allclose(valley.lines[1].get_xydata(), [(800, curve[800].mean())])
   assert all(axes.get_xlabel() and axes.get_ylabel() for axes in (new, pool, deltas, valley))
+
+
+def test_ticks_of_many_m_stay_readable(monkeypatch, tmp_path):
+  runs = [point(2**k, *power_laws(2**k, 100)) for k in range(1, 21)]
+  new = axes_of(monkeypatch, tmp_path, runs)[0]
+  ticks = [tick.get_text() for tick in new.get_xticklabels()]
+  assert ticks[:4] == ['', '4', '', '16']
+  assert ticks[-4:] == ['', '$2^{18}$', '', '$2^{20}$']
 
 
 def test_the_crossing_and_its_interval_are_marked(monkeypatch, tmp_path):

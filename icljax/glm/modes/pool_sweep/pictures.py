@@ -79,9 +79,15 @@ def _label_sizes(axes, places: Mapping[int, float]) -> None:
   """Ticks at the swept M, of which every second, or third, has a label where there are many."""
   every = -(-len(places) // MOST_TICKS)
   texts = [
-    text_of(size) if (len(places) - 1 - i) % every == 0 else '' for i, size in enumerate(places)
+    _tick(size) if (len(places) - 1 - i) % every == 0 else '' for i, size in enumerate(places)
   ]
   axes.set_xticks(list(places.values()), texts)
+
+
+def _tick(size: int) -> str:
+  """Numbers of five digits and more are too wide for a tick: powers of two are called so."""
+  is_power = size > 0 and size & (size - 1) == 0
+  return f'$2^{{{size.bit_length() - 1}}}$' if is_power and size > 9_999 else text_of(size)
 
 
 def _colours(groups: Sequence[Group]) -> list:

@@ -65,6 +65,8 @@ def describe_memorisation(group: Group, baselines: Baselines) -> Memorisation:
   first, last = (f'{ratios[size]:.2f} at M = {size}' for size in (group.sizes[0], group.sizes[-1]))
   of_ratios = first if len(ratios) == 1 else f'{first} and {last}'
   where = f'at M = {text_of_sizes(nearer)}' if nearer else 'at no swept M'
+  if len(nearer) > 1 and nearer == group.sizes[: len(nearer)]:
+    where = f'at every M up to {nearer[-1]}'
   return Memorisation(
     ratios,
     nearer,
