@@ -29,6 +29,7 @@ from tests.configs import tiny
 from tests.glm.test_diversity import pool_task
 
 EPISODES, POINTS = 200, 3
+SWEEPS = 200
 UNIT = 'squared difference / D'
 # Of one run each of the quick model at 6,000 steps: deltas to ridge and to dMMSE on new tasks.
 QUICK = {4: (0.552, 0.118), 8: (0.415, 0.241), 16: (0.239, 0.192), 32: (0.119, 0.183)}
@@ -209,6 +210,25 @@ def test_resampled_seeds_have_the_variance_of_a_mean_of_seeds(seeds):
   np.testing.assert_allclose(replicates[:, 0].mean(0), levels.mean(1), rtol=0.02)
 
 
+@pytest.mark.parametrize('seeds', crossing.COVERAGE_OF_SEEDS)
+def test_intervals_of_few_seeds_cover_as_much_as_is_said(seeds):
+  """Where seeds differ by 10% and episodes by nothing."""
+  share = crossing.COVERAGE_OF_SEEDS[seeds] / 100
+  draws, covered, where = np.random.default_rng(seeds), 0, np.arange(2.0, 6.0)
+  levels = np.transpose([power_laws(2**k, 11.3) for k in where])  # [2, sizes]
+  for _ in range(SWEEPS):
+    distances = [
+      levels[:, i, None, None] * np.exp(draws.normal(0, 0.1, (2, seeds, 1)))
+      for i in range(len(where))
+    ]
+    replicates = crossing._resample(distances, has_seeds=True)
+    crossings = crossing._crossings(where, crossing._log_ratios(replicates))
+    low, high = np.quantile(crossings, [0.025, 0.975], method='inverted_cdf')
+    covered += low <= np.log2(11.3) <= high
+  error = np.sqrt(share * (1 - share) / SWEEPS)
+  assert abs(covered / SWEEPS - share) < 3 * error, covered / SWEEPS
+
+
 def test_two_seeds_are_resampled_where_every_m_has_two():
   levels = {4: (0.3, 0.2), 8: (0.26, 0.2), 16: (0.17, 0.2), 32: (0.12, 0.2)}
   runs = [
@@ -218,7 +238,7 @@ def test_two_seeds_are_resampled_where_every_m_has_two():
   ]
   fitted = crossing_of(*runs)
   assert fitted.low < 0.95 * fitted.size < 1.05 * fitted.size < fitted.high
-  assert 'paired episodes and seeds, 2 or more at every M (too narrow' in fitted.sentence
+  assert 'paired episodes and seeds, 2 or more at every M (where seeds' in fitted.sentence
   fitted = crossing_of(*runs[:-1])
   np.testing.assert_allclose([fitted.low, fitted.high], fitted.size)
   assert 'paired episodes alone, for not every M has two seeds' in fitted.sentence
