@@ -368,7 +368,22 @@ def test_the_threshold_is_a_bracket(after, bounds, sentence):
 
 def test_an_undetermined_m_is_named():
   (threshold,) = thresholds_of(BEFORE, {4: 0.6, 8: 0.4165, 16: 0.212, 32: 0.1})
-  assert threshold.sentence.endswith('undetermined within two standard errors at M = 8')
+  assert 'undetermined within two standard errors at M = 8; these' in threshold.sentence
+
+
+def test_a_threshold_of_one_seed_says_that_its_errors_lack_the_spread_of_seeds():
+  words = 'these errors are of episodes alone, for not every M has two seeds'
+  (threshold,) = thresholds_of(BEFORE, BEFORE)
+  assert words in threshold.sentence
+  runs = [
+    point(size, 0.2 + 0.1 * seed + 0.05 * (steps > 6_000), 0.2, seed=seed, steps=steps)
+    for size in (4, 8) for steps in (6_000, 16_000) for seed in (0, 1)
+  ]  # fmt: skip
+  (threshold,) = estimate_thresholds(make_groups(runs), find_baselines(runs))
+  assert words not in threshold.sentence
+  # Two means of two seeds that differ by .1, each with an error of .05.
+  np.testing.assert_allclose(threshold.differences[4], (0.05, 0.05 * np.sqrt(2)))
+  assert (threshold.above, threshold.at_most) == (None, None)
 
 
 def test_a_threshold_needs_twice_the_steps_and_the_same_m():
@@ -484,7 +499,7 @@ def test_groups_differ_in_steps_and_other_fields():
   runs = [*quick_runs(), *quick_runs(others=wide), *quick_runs(**long)]
   findings = summarize(runs).findings
   of_groups = [(group['training_steps'], group['others']) for group in findings['groups']]
-  assert of_groups == [(6_000, {'model.width': '64'}), (6_000, {}), (16_000, {})]
+  assert of_groups == [(6_000, {}), (16_000, {}), (6_000, {'model.width': '64'})]
   (threshold,) = findings['thresholds']
   assert (threshold['shorter'], threshold['longer'], threshold['others']) == (6_000, 16_000, {})
 

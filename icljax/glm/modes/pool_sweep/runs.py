@@ -90,13 +90,14 @@ class Baselines(NamedTuple):
 
 
 def make_groups(runs: Iterable[PoolRun]) -> list[Group]:
-  """Runs by their training steps and other fields, in the order of `others`, then of steps."""
-  by_settings: dict[tuple, list[PoolRun]] = {}
+  """Runs by their other fields, in the order in which these come, then by training steps."""
+  by_others: dict[str, dict[int, list[PoolRun]]] = {}  # values of fields may have no hash
   for run in runs:
-    by_settings.setdefault((str(run.others), run.training_steps), []).append(run)
+    by_others.setdefault(str(run.others), {}).setdefault(run.training_steps, []).append(run)
   return [
-    Group(group[0].training_steps, group[0].others, tuple(group))
-    for _, group in sorted(by_settings.items())
+    Group(steps, group[0].others, tuple(group))
+    for by_steps in by_others.values()
+    for steps, group in sorted(by_steps.items())
   ]
 
 

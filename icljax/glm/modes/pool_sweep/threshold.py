@@ -66,6 +66,8 @@ def _estimate(shorter: Group, longer: Group, baselines: Baselines) -> Threshold:
   sentence = f'threshold, of runs of {steps}: {_describe(sizes, above, at_most, baselines.new)}'
   if unclear:
     sentence += f'; undetermined within two standard errors at M = {text_of_sizes(unclear)}'
+  if sizes and not (shorter.has_seeds and longer.has_seeds):
+    sentence += '; these errors are of episodes alone, for not every M has two seeds'
   return Threshold(
     shorter.training_steps, longer.training_steps, differences, above, at_most, sentence
   )
