@@ -91,6 +91,24 @@ def legend(axes) -> None:
   )
 
 
+def shared_legend(drawing: 'Figure', title: str) -> None:
+  """One legend below all axes of a figure, with a single entry for each label."""
+  handles = {}
+  for axes in drawing.axes:
+    for handle, label in zip(*axes.get_legend_handles_labels()):
+      handles.setdefault(label, handle)
+  drawing.legend(
+    handles.values(),
+    handles.keys(),
+    loc='outside lower center',
+    ncols=6,
+    frameon=False,
+    fontsize='small',
+    title=title,
+    title_fontsize='small',
+  )
+
+
 def save(figure: 'Figure', path: Path) -> None:
   """Writes a picture that is whole or absent."""
   temporary = path.with_name(f'.{path.name}.writing')

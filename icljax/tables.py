@@ -1,6 +1,8 @@
 """Tables of text: positions that are shown, cells with errors, aligned columns."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,4 +54,16 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
   """Writes a CSV file that is whole or absent."""
   temporary = path.with_name(f'.{path.name}.writing')
   frame.to_csv(temporary, index=False)
+  temporary.replace(path)
+
+
+def write_json(path: Path, values: Any) -> None:
+  """Writes a JSON file that is whole or absent.
+
+  Raises:
+    ValueError: if a number is not finite, for which JSON has no name.
+  """
+  text = json.dumps(values, indent=1, allow_nan=False)
+  temporary = path.with_name(f'.{path.name}.writing')
+  temporary.write_text(text + '\n')
   temporary.replace(path)

@@ -73,14 +73,7 @@ def _squares(mean: np.ndarray, other: np.ndarray, dims: int | None) -> np.ndarra
 
 def summarize(scores: Predictions) -> tuple[dict[str, float], str]:
   """The numbers of a record, by name, and the table."""
-  named = {_name('nats', name): values for name, values in scores.nats.items()}
-  named |= {_name('error', name): values for name, values in scores.errors.items()}
-  named |= {f'delta_{name}': values for name, values in scores.deltas.items()}
-  if not scores.is_told:
-    named['regret'] = scores.nats['model'] - scores.nats[scores.exact]
-  metrics, lines = {}, []
-  for name, values in named.items():
-    metrics[name], metrics[f'{name}_se'] = map(float, mean_and_error(values.mean(1)))
+  metrics, lines = mean_metrics(scores), []
   if scores.errors:
     lines += _error_lines(scores)
   if scores.errors and not scores.is_told:
@@ -92,6 +85,19 @@ def summarize(scores: Predictions) -> tuple[dict[str, float], str]:
   if scores.is_told:
     lines.append('the model is told the family by its loss, and no baseline is: no regret is shown')
   return metrics, '\n'.join(lines)
+
+
+def mean_metrics(scores: Predictions) -> dict[str, float]:
+  """Means over positions and episodes by name, each followed by its standard error, `<name>_se`."""
+  named = {_name('nats', name): values for name, values in scores.nats.items()}
+  named |= {_name('error', name): values for name, values in scores.errors.items()}
+  named |= {f'delta_{name}': values for name, values in scores.deltas.items()}
+  if not scores.is_told:
+    named['regret'] = scores.nats['model'] - scores.nats[scores.exact]
+  metrics = {}
+  for name, values in named.items():
+    metrics[name], metrics[f'{name}_se'] = map(float, mean_and_error(values.mean(1)))
+  return metrics
 
 
 def _name(quantity: str, predictor: str) -> str:
