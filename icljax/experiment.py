@@ -1,5 +1,6 @@
 """Training and evaluation of a config's model, as an experiment of the loop."""
 
+import functools
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,16 +21,23 @@ from icljax.measures import CheckSignal, Measures
 from icljax.paired import Indices, draw_episodes
 from icljax.parameters import parameter_table
 from icljax.predict import load
-from icljax.subjects import Subject, subject_of
+from icljax.subjects import Subject, checks_of, subject_of
+from icljax.sweep_pictures import compare_points
 from icljax.training.step import TrainState
 from icljax.training.warm_start import warm_start
 from jaxline_lite import devices
 from jaxline_lite.errors import BadInput
 from jaxline_lite.eval_records import EvalFolder
-from jaxline_lite.experiment import AbstractExperiment, Comparison, Evaluation, Outline
+from jaxline_lite.experiment import (
+  AbstractExperiment,
+  Comparison,
+  Evaluation,
+  Outline,
+  SweptRun,
+)
 from jaxline_lite.files import read_lines
 from jaxline_lite.paths import expand
-from jaxline_lite.run_folder import read_valid_config, run_of
+from jaxline_lite.run_folder import flat, read_valid_config, run_of
 
 CHECKED = 64  # episodes of a user-defined task whose targets are checked before it is trained
 
@@ -194,6 +202,17 @@ class Experiment(AbstractExperiment):
         jax.eval_shape(score, state)
         return
 
+  @classmethod
+  @fixed_arithmetic()
+  def read_runs(cls, mode: str, folder: Path, title: str, runs: list[SweptRun]) -> Comparison:
+    subject = subject_of(runs[0].config)
+    read = subject.sweep_readers().get(mode, functools.partial(_read_points, mode))
+    try:
+      table, draw = read(folder, title, runs)
+    except ValueError as error:  # of runs that cannot be compared
+      raise BadInput(str(error)) from error
+    return Comparison(table, own_style()(draw))
+
   @own_style()
   def draw_training(self, folder: Path) -> None:
     logged = pd.DataFrame(read_lines(folder / 'metrics.jsonl'))
@@ -245,3 +264,16 @@ class Experiment(AbstractExperiment):
     title = ', '.join([mode, *filter(None, data)])
     table, draw = self._modes[mode].compare(folder, title, reports, configs)
     return Comparison(table, own_style()(draw))
+
+
+def _read_points(mode: str, folder: Path, title: str, runs: list[SweptRun]) -> Comparison:
+  """The mode's numbers of each run's last checkpoint, over the fields in which the runs differ."""
+  fields = list(dict.fromkeys(field for run in runs for field in run.fields))
+  rows, headline = [], {}
+  for run in runs:
+    (recorded,) = run.evaluations
+    values = flat(run.config.to_dict())
+    metrics = {k: v for k, v in recorded[max(recorded)].metrics.items() if k != 'settings'}
+    rows.append({'name': run.name, **{field: values[field] for field in fields}, **metrics})
+    headline |= checks_of(run.config.subject).mode_rules(run.config)[mode].headline
+  return Comparison(*compare_points(folder, title, pd.DataFrame(rows), fields, headline))

@@ -6,13 +6,13 @@ JAX; the `SUBJECT` of its `subject.py` makes everything else from a config.
 
 import abc
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from ml_collections import ConfigDict
 
-from icljax.eval_modes import EvalMode, ModeRule
+from icljax.eval_modes import Comparison, EvalMode, ModeRule
 
 if TYPE_CHECKING:
   import flax.linen as nn
@@ -97,6 +97,10 @@ class Checks(Protocol):
     """The eval modes that a run of this config can have, by name."""
     ...
 
+  def sweep_modes(self, configs: Sequence[ConfigDict]) -> Mapping[str, Sequence[tuple]]:
+    """As `jaxline_lite.rules.Rules.sweep_modes`."""
+    ...
+
   def why_no_mode(self, config: ConfigDict, mode: str) -> str:
     """As `jaxline_lite.rules.Rules.why_no_mode`."""
     ...
@@ -165,6 +169,13 @@ class Subject(Protocol):
   @abc.abstractmethod
   def modes(self, config: ConfigDict) -> dict[str, EvalMode]:
     """The eval modes that a run of this config can have, by name."""
+    ...
+
+  @abc.abstractmethod
+  def sweep_readers(self) -> 'dict[str, Callable[[Path, str, list], Comparison]]':
+    """What reads the modes that only sweeps have, by name: (folder, title, the loop's `SweptRun`s)
+    -> their numbers written, and what draws them.
+    """
     ...
 
   @abc.abstractmethod

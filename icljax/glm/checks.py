@@ -1,6 +1,7 @@
 """What a config of generalized linear models must satisfy, and the names that it may use."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -32,10 +33,16 @@ LARGEST_POOL = 2**31 - 1  # an index in a pool is a signed number of 32 bits
 AUTOMATIC = ('auto',)
 EPISODES, FEW_EPISODES = 10_000, 2_048
 LARGE_POOL = 2**16  # for 10,000 episodes of more tasks dMMSE takes over 20 seconds of a core
-DIVERSITY_MODES = ('eval_pretrain', 'eval_latent', 'eval_interpolation', 'eval_mixed_tasks')
+DIVERSITY_MODES = (
+  'eval_pretrain', 'eval_latent', 'eval_interpolation', 'eval_mixed_tasks', 'eval_distance',
+)  # fmt: skip
 OF_RUNS_POOL = {'eval_pretrain': 1, 'eval_interpolation': 2}  # tasks that the pool has at least
+SWEEP_MODE = 'eval_diversity'  # only a sweep over task.n_tasks has it
+# Episodes of every kept checkpoint from which the step of the least distance is read.
+VALLEY_EPISODES = 2_000
 RESERVED = {
   'joint',
+  'diversity',
   *(mode.removeprefix('eval_') for mode in DIVERSITY_MODES),
 }  # names of eval modes that no family may take
 # The task that is evaluated, and the oracles that its targets are measured against.
@@ -70,7 +77,22 @@ def diversity_modes(config: ConfigDict) -> tuple[str, ...]:
   if config.task.own:  # nobody knows its prior
     return ()
   size = config.task.n_tasks
-  return tuple(mode for mode in DIVERSITY_MODES if size >= OF_RUNS_POOL.get(mode, 0))
+  possible = (mode for mode in DIVERSITY_MODES if size >= OF_RUNS_POOL.get(mode, 0))
+  return tuple(mode for mode in possible if mode != 'eval_distance' or _has_means(config))
+
+
+def _has_means(config: ConfigDict) -> bool:
+  """Whether targets are numbers, of which there is a mean, and no classes."""
+  return 'multinomial' not in family_names(config)
+
+
+def sweep_modes(configs: Sequence[ConfigDict]) -> Mapping[str, Sequence[tuple]]:
+  """As `jaxline_lite.rules.Rules.sweep_modes`."""
+  is_swept = len({config.task.n_tasks for config in configs}) > 1
+  if not is_swept or not all(map(diversity_modes, configs)):
+    return {}
+  evaluations = [(mode, '', {}) for mode in DIVERSITY_MODES[:2]]
+  return {SWEEP_MODE: [*evaluations, ('eval_distance', 'all', {'episodes': VALLEY_EPISODES})]}
 
 
 def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:
@@ -109,9 +131,12 @@ def _headline(config: ConfigDict, mode: str, families: tuple[str, ...]) -> dict[
   of_new, of_pool = ('ridge', 'dmmse') if is_plain else ('bayes', 'bayes_pool')
   unit = 'squared difference / D' if is_linear else 'squared difference'
   baselines = (of_new, of_pool) if config.task.n_tasks else (of_new,)
-  return {'error': f'{unit} of predicted mean and noise-free target'} | {
+  distances = {
     f'delta_{name}': f"{unit} of the model's mean and that of {name}" for name in baselines
   }
+  if mode == 'eval_distance':
+    return {f'delta_{of_new}': distances[f'delta_{of_new}']}
+  return {'error': f'{unit} of predicted mean and noise-free target'} | distances
 
 
 def _fields_read(config: ConfigDict, mode: str, families: tuple[str, ...]) -> frozenset[str]:
@@ -146,6 +171,10 @@ def _check_settings(config: ConfigDict) -> None:
 
 def why_no_mode(config: ConfigDict, mode: str) -> str:
   """Why a run of this config cannot have an eval mode that others can; '' if none can."""
+  if mode == SWEEP_MODE:
+    return 'for it reads a sweep over task.n_tasks'
+  if mode == 'eval_distance' and not _has_means(config):
+    return 'whose targets are classes, which have no mean'
   if mode == 'eval_joint':
     return f'whose episodes are of one family ({config.task.families})'
   if mode in OF_RUNS_POOL and not config.task.own:

@@ -1,5 +1,6 @@
 """Generalized linear models as a subject."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ml_collections import ConfigDict
 
 from icljax import plugins
 from icljax.base import READ_OUT, Predictor
-from icljax.eval_modes import EvalMode
+from icljax.eval_modes import Comparison, EvalMode
 from icljax.fields import check_same
 from icljax.glm import from_config, modes
 from icljax.glm.baselines import baselines
@@ -95,6 +96,9 @@ class GeneralizedLinearModels(Subject):
 
   def modes(self, config: ConfigDict) -> dict[str, EvalMode]:
     return modes.table(config)
+
+  def sweep_readers(self) -> dict[str, Callable[[Path, str, list], Comparison]]:
+    return modes.SWEEP_READERS
 
   def baselines(self, config: ConfigDict) -> dict[str, Predictor]:
     if config.task.own:

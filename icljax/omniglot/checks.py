@@ -1,6 +1,7 @@
 """What a config of image sequences must satisfy, and the names that it may use."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -99,6 +100,12 @@ def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:
   if config.model.sequence == 'transformer' and is_possible(config, KINDS['fewshot_holdout']):
     rules.append(ModeRule('eval_induction', READS | {'labels'}, HEADS))
   return {rule.name: rule for rule in sorted(rules, key=lambda rule: rule.name)}
+
+
+def sweep_modes(configs: Sequence[ConfigDict]) -> Mapping[str, Sequence[tuple]]:
+  """As `jaxline_lite.rules.Rules.sweep_modes`."""
+  del configs
+  return {}
 
 
 def chosen_fields(config: ConfigDict) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Sequences of drawings and labels as a subject."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from icljax.base import Predictor
-from icljax.eval_modes import EvalMode
+from icljax.eval_modes import Comparison, EvalMode
 from icljax.fields import check_same
 from icljax.likelihoods import Eta, Likelihood
 from icljax.omniglot import from_config, modes
@@ -91,6 +92,9 @@ class ImageSequences(Subject):
 
   def modes(self, config: ConfigDict) -> dict[str, EvalMode]:
     return modes.table(config)
+
+  def sweep_readers(self) -> dict[str, Callable[[Path, str, list], Comparison]]:
+    return {}
 
   def baselines(self, config: ConfigDict) -> dict[str, Predictor]:
     del config

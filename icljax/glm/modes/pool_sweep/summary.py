@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from icljax.figures import own_style
 from icljax.glm.modes.diversity_tables import mean_metrics
 from icljax.glm.modes.pool_sweep.crossing import estimate_crossing
 from icljax.glm.modes.pool_sweep.pictures import draw_sweep
@@ -75,13 +74,16 @@ def summarize(runs: Sequence[PoolRun]) -> Summary:
   return Summary(_frame(groups), findings, '\n'.join(lines))
 
 
-def write(folder: Path, title: str, summary: Summary, runs: Sequence[PoolRun]) -> None:
-  """Writes `diversity.csv`, `diversity.json` and, after both, `diversity.png`."""
+def write(folder: Path, summary: Summary) -> None:
+  """Writes `diversity.csv` and `diversity.json`."""
   write_csv(folder / 'diversity.csv', summary.frame)
   write_json(folder / 'diversity.json', summary.findings)
+
+
+def draw(folder: Path, title: str, summary: Summary, runs: Sequence[PoolRun]) -> None:
+  """Draws `diversity.png`."""
   crossings = [each['crossing'] for each in summary.findings['groups']]
-  with own_style():
-    draw_sweep(folder / 'diversity.png', title, make_groups(runs), find_baselines(runs), crossings)
+  draw_sweep(folder / 'diversity.png', title, make_groups(runs), find_baselines(runs), crossings)
 
 
 def _check(runs: Sequence[PoolRun]) -> None:
