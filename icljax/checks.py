@@ -74,11 +74,9 @@ def eval_fields(config: ConfigDict, mode: str) -> frozenset[str]:
   return rule.reads if rule else frozenset()
 
 
-def sweep_modes(
-  configs: Sequence[ConfigDict],
-) -> dict[str, tuple[tuple[str, str, dict[str, Any]], ...]]:
+def sweep_modes(configs: Sequence[ConfigDict]) -> Mapping[str, Sequence[tuple]]:
   """The eval modes that only a sweep with runs of these configs has, and what each takes."""
-  return {}
+  return checks_of(configs[0].subject).sweep_modes(configs)
 
 
 def sweeps(config: ConfigDict) -> Mapping[str, str]:
