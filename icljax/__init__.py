@@ -4,6 +4,7 @@
     run = icljax.train(config)                         # what the command does; the run's folder
     numbers = icljax.evaluate(run, 'eval', scale=0.8)  # arrays by name
     both = icljax.compare([run, 'runs/other'])         # the same of several models, and a picture
+    many = icljax.sweep(config, 'task.scale=0.5,1; random_seed=0..2')  # the folder of six runs
     frame = icljax.metrics('runs/*', ['random_seed'])  # a pandas DataFrame of all that is on disk
     model = icljax.load(run)                           # the newest checkpoint of a run
     likelihood = model.at(x_context, y_context, x_query)  # [k, D], [k], [Q, D] -> one per query
@@ -20,9 +21,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
   from icljax.contexts import prompt
   from icljax.predict import load, predictor
-  from icljax.runs import compare, config, evaluate, metrics, train
+  from icljax.runs import compare, config, evaluate, metrics, sweep, train
 
-__all__ = ['compare', 'config', 'evaluate', 'load', 'metrics', 'predictor', 'prompt', 'train']
+__all__ = [
+  'compare',
+  'config',
+  'evaluate',
+  'load',
+  'metrics',
+  'predictor',
+  'prompt',
+  'sweep',
+  'train',
+]
 _HOMES = {
   'load': 'icljax.predict',
   'predictor': 'icljax.predict',

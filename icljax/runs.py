@@ -10,14 +10,16 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from icljax import checks
-from jaxline_lite import modes
+from jaxline_lite import evaluated_runs, modes
+from jaxline_lite import sweep as sweeping
 from jaxline_lite.config_files import load_config
 from jaxline_lite.errors import BadInput, without_flags
 from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
 from jaxline_lite.paths import expand
 from jaxline_lite.rules import with_chosen_fields
-from jaxline_lite.run_folder import flat, plain, read_config, read_valid_config, run_of
+from jaxline_lite.run_folder import flat, is_sweep, plain, read_config, read_valid_config, run_of
+from jaxline_lite.sweep_folder import read_points
 
 EXPERIMENT = 'icljax.experiment:Experiment'
 # What stands here for fields of a command's config.
@@ -73,6 +75,36 @@ def train(config: ConfigDict, evaluates_along: bool = False) -> Path:
   config = with_chosen_fields(config, checks)
   modes.check(config, 'train_eval' if evaluates_along else 'train', checks)
   return modes.train(_make, config, checks, evaluates_along)
+
+
+@without_flags()
+def sweep(
+  config: ConfigDict, spec: str = '', folder: str | Path | None = None, workers: int = 1
+) -> Path:
+  """Trains, evaluates and reads many runs: `--jaxline_mode sweep`.
+
+  Args:
+    config: what they have in common.
+    spec: the fields in which they differ, such as 'task.r=1.2,2.5; random_seed=0..2', or the name
+      of a published sweep; by default `config.sweep`.
+    folder: where the folders of the runs go; by default `config.checkpoint_dir` with `_sweep`
+      behind it.
+    workers: how many processes of this machine share the work.
+
+  Returns:
+    The sweep's folder; `icljax.metrics` reads it.
+
+  Raises:
+    BadInput: if a run cannot be followed, before any starts.
+    Stopped: after a signal, when everything is saved.
+    Diverged: when all others are finished, naming the runs whose loss is not finite.
+  """
+  config = config.copy_and_resolve_references()
+  config.sweep, config.sweep_workers = spec or config.sweep, workers
+  beside = sweeping.sweep_folder(config, is_chosen=False)
+  target = beside if folder is None else expand(folder, 'folder')
+  sweeping.sweep(EXPERIMENT, checks.__name__, config, checks, target)
+  return target
 
 
 @without_flags(**ARGUMENTS)
@@ -189,7 +221,7 @@ def _evaluate(
       wanted
       | {'eval': {name: _typed(name, value, config.eval[name]) for name, value in settings.items()}}
     )
-  configs = modes.evaluated_configs(config, checks, places)
+  configs = evaluated_runs.evaluated_configs(config, checks, places)
   for each in configs:
     modes.check(each, mode, checks)
   return modes.evaluate(_make, configs, checks, (mode,))
@@ -225,7 +257,7 @@ def metrics(runs: str | Path = 'runs/*', fields: Sequence[str] = ()) -> pd.DataF
   evaluation.
 
   Args:
-    runs: a run's folder, or a pattern such as 'runs/*'.
+    runs: a run's folder, a sweep's, whose points are meant, or a pattern such as 'runs/*'.
     fields: of the runs' configs, such as 'task.r', to be columns.
 
   Returns:
@@ -236,7 +268,10 @@ def metrics(runs: str | Path = 'runs/*', fields: Sequence[str] = ()) -> pd.DataF
     BadInput: if no run matches, or one does not have a field.
   """
   pattern = expand(runs, 'runs')
-  found = [str(pattern)] if pattern.is_dir() else sorted(glob.glob(str(pattern)))
+  if is_sweep(pattern):
+    found = [str(pattern / name) for name in read_points(pattern)]
+  else:
+    found = [str(pattern)] if pattern.is_dir() else sorted(glob.glob(str(pattern)))
   folders = [Path(name) for name in found if (Path(name) / 'config.json').exists()]
   if not folders:
     raise BadInput(

@@ -11,17 +11,18 @@ from ml_collections import ConfigDict
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput, CommandError, in_one_line
 from jaxline_lite.eval_records import EvalFolder, best_steps
-from jaxline_lite.experiment import AbstractExperiment, Evaluation
+from jaxline_lite.experiment import AbstractExperiment, Evaluation, Recorded, SweptRun
 from jaxline_lite.files import canonical, digest
 from jaxline_lite.ownership import hold
 from jaxline_lite.rules import Rules
-from jaxline_lite.run_folder import changed_fields
+from jaxline_lite.run_folder import RESUMABLE, changed_fields, flat
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.writers import Log
 
 # Characters of a folder's name, before its digest; file systems allow 255 bytes, and a character
 # may take four.
 LONGEST_NAME = 60
+MANY = 3  # models that are compared also by the fields in which they differ
 
 Evaluations = dict[str, Evaluation]  # by mode
 
@@ -174,11 +175,50 @@ def compare(
     with hold(folder, 'written', wait=stop.check):
       evaluations = {title: model.evaluations[mode] for title, model in by_title.items()}
       table, draw = experiment.compare(mode, folder, evaluations, configs)
-      try:
-        draw()
-      except Exception as error:  # whatever the libraries of pictures raise
-        log.say(f'the comparison in {mode} is recorded, but not drawn: {in_one_line(error)}')
+      _draw_all(draw, f'the comparison in {mode}', log)
+      table = '\n'.join([table, *_by_fields(experiment, mode, folder, by_title, log)])
     log.say(f'{mode} of {", ".join(by_title)}, written to {folder}\n{table}')
+
+
+def _by_fields(
+  experiment: AbstractExperiment,
+  mode: str,
+  folder: Path,
+  models: dict[str, EvaluatedModel],
+  log: Log,
+) -> list[str]:
+  """Many models once more over the fields in which their runs differ, as the points of a sweep; the
+  table, if there are enough of them.
+  """
+  fixed = {title: flat(model.config.to_dict()) for title, model in models.items()}
+  free = RESUMABLE | {'eval'}
+  fields = [
+    name
+    for name in sorted(set().union(*fixed.values()))
+    if not {name, name.split('.')[0]} & free
+    and len({str(each.get(name)) for each in fixed.values()}) > 1
+  ]
+  if len(models) < MANY or not fields:
+    return []
+  runs = [
+    SweptRun(
+      title,
+      {name: fixed[title].get(name) for name in fields},
+      model.config,
+      ({model.step: Recorded(model.evaluations[mode].metrics, Path())},),
+    )
+    for title, model in models.items()
+  ]
+  table, draw = experiment.read_runs(mode, folder, mode, runs)
+  _draw_all(draw, f'the comparison by {", ".join(fields)}', log)
+  return [table]
+
+
+def _draw_all(draw: Callable[[], None], what: str, log: Log) -> None:
+  try:
+    draw()
+  except Exception as error:  # whatever the libraries of pictures raise
+    log.say(f'{what} is recorded, but not drawn: {in_one_line(error)}')
 
 
 def _comparison_name(models: dict[str, EvaluatedModel], mode: str, rules: Rules) -> str:

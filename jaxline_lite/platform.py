@@ -10,7 +10,7 @@ from typing import cast
 
 from ml_collections import ConfigDict
 
-from jaxline_lite import command_line, locks, modes, terminal
+from jaxline_lite import command_line, evaluated_runs, locks, modes, terminal
 from jaxline_lite.errors import BadInput, CommandError
 from jaxline_lite.experiment import AbstractExperiment
 from jaxline_lite.files import is_full
@@ -100,7 +100,7 @@ def _refuse_foreign(
   foreign = {
     name: value
     for name, value in overrides.items()
-    if name.split('.')[0] not in modes.EVALUATION_FIELDS
+    if name.split('.')[0] not in evaluated_runs.EVALUATION_FIELDS
   }
   for config in configs:
     own, located = flat(config.to_dict()), rules.located_fields(config)
@@ -110,7 +110,9 @@ def _refuse_foreign(
       if own.get(name) != value and name not in located
     ]
     if differing:
-      allowed = ', '.join(sorted(modes.EVALUATION_FIELDS - {'eval'} | {'eval.*'} | located))
+      allowed = ', '.join(
+        sorted(evaluated_runs.EVALUATION_FIELDS - {'eval'} | {'eval.*'} | located)
+      )
       raise BadInput(
         f'--config.{", ".join(differing)}: an evaluated run keeps its own config; free to set are '
         f'{allowed}'
@@ -165,7 +167,7 @@ def _evaluate(
     with StopFlag() as stop:
       read_sweep(experiment, by_name, rules, folder, names, stop)
     return
-  configs = modes.evaluated_configs(config, rules, places=overrides)
+  configs = evaluated_runs.evaluated_configs(config, rules, places=overrides)
   _refuse_foreign(overrides, configs, rules)
   for each in configs:
     modes.check(each, mode, rules)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from jaxline_lite import modes
+from jaxline_lite import modes, terminal
 from jaxline_lite.errors import BadInput, Diverged, Occupied
 from jaxline_lite.paths import expand
 from jaxline_lite.rules import Rules
@@ -56,6 +56,7 @@ def sweep(experiment: str, checks: str, config: ConfigDict, rules: Rules, folder
     return modes.make(experiment, config)
 
   with StopFlag() as stop:
+    terminal.show(f'{folder}: {rules.describe_sweep([point.config for point in points])}')
     place(points, folder, rules, machine_defaults, stop.check)
     with Progress(folder, rules), workers(config.sweep_workers - 1, experiment, checks, folder):
       failures = work(make, rules, folder, stop)

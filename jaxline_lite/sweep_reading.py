@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from jaxline_lite import modes
+from jaxline_lite import evaluated_runs, modes
 from jaxline_lite.errors import BadInput, in_one_line
 from jaxline_lite.eval_records import EvalFolder
 from jaxline_lite.experiment import Recorded, SweptRun
@@ -58,8 +58,8 @@ def swept_folder(config: ConfigDict) -> Path | None:
 def finished_configs(
   config: ConfigDict, rules: Rules, folder: Path, places: Mapping[str, Any] | None = None
 ) -> dict[str, ConfigDict]:
-  """The config of each finished point, by name, as `modes.evaluated_configs` gives it; the others
-  are named, and left out.
+  """The config of each finished point, by name, as `evaluated_configs` gives it; the others are
+  named, and left out.
 
   Raises:
     BadInput: if no point is finished.
@@ -78,7 +78,7 @@ def finished_configs(
     if state == FINISHED:
       chosen = config.copy_and_resolve_references()
       chosen.restore_path, chosen.eval.titles = str(folder / name), ''
-      (configs[name],) = modes.evaluated_configs(chosen, rules, places)
+      (configs[name],) = evaluated_runs.evaluated_configs(chosen, rules, places)
   share_eval_settings(list(configs.values()))
   return configs
 

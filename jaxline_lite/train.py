@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxline_lite.checkpoint import LATEST
 from jaxline_lite.errors import BadInput, CommandError, Diverged, Stopped, in_one_line
 from jaxline_lite.eval_records import EvalFolder, best_steps
 from jaxline_lite.evaluate import evaluate, run_checkpoints
@@ -26,6 +25,7 @@ from jaxline_lite.run_folder import (
   record_divergence,
 )
 from jaxline_lite.signals import StopFlag
+from jaxline_lite.sizes import describe_size
 from jaxline_lite.writers import Log, Rate, RunRecords, clock
 
 SECONDS_PER_CALL = 2.0  # how long a signal may wait
@@ -139,7 +139,11 @@ class Trainer:
       )
       return
     self.ownership.check()
-    described = f'\n{self.experiment.describe()}{self._describe_size()}' if self.step == 0 else ''
+    described = (
+      f'\n{self.experiment.describe()}\n{describe_size(self.experiment, self.config, self.plan)}'
+      if self.step == 0
+      else ''
+    )
     self.log.say(f'{self.folder}: from step {self.step} to {end}{described}')
     self.log.show_progress(end, self.step)
     forget_divergence(self.folder)
@@ -147,25 +151,6 @@ class Trainer:
     if self.config.final_eval:
       self._evaluate(self._missing_evaluations(self.step))
     self._draw()
-
-  def _describe_size(self) -> str:
-    """What the run will leave on the disk, as a line for the head of the log.
-
-    Records and pictures are left out: they are small beside arrays.
-    """
-    state, config = self.experiment.state, self.config
-    whole, light = tree_size(state), tree_size(self.experiment.lighten(state))
-    count = LATEST + bool(config.best_model_eval_metric)
-    kept = len(self.plan.kept - {self.plan.end})  # the last one stays whole
-    parts = [f'{count} whole checkpoints of {megabytes(whole)}']
-    parts += [f'{kept} with parameters alone of {megabytes(light)}'] if kept else []
-    total, times = count * whole + kept * light, self.plan.evaluations(config.final_eval)
-    outlines = [self.experiment.outline(mode) for mode in config.eval_modes if times]
-    for mode, outline in zip(config.eval_modes, outlines):
-      if outline is not None:
-        total += times * outline.size
-        parts.append(f'{times} time(s) the arrays of {mode}, {megabytes(outline.size)}')
-    return f'\nwill leave about {megabytes(total)}: {", ".join(parts)}'
 
   def _advance(self) -> Requests:
     """Asks for the steps up to the end, doing at each what is due there."""
@@ -269,16 +254,6 @@ def drive(trainers: Iterable[Trainer]) -> None:
           asked = requests.send(metrics)
         except StopIteration:
           asked = None
-
-
-def tree_size(tree: Any) -> int:
-  """Bytes of all arrays of a pytree."""
-  return sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(tree))
-
-
-def megabytes(size: int) -> str:
-  """Bytes as text, such as '2.4 MB'."""
-  return f'{size / 1e6:.1f} MB'
 
 
 def train(

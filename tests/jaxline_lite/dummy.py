@@ -78,6 +78,10 @@ def sweep_modes(configs: list[ConfigDict]) -> dict[str, Any]:
   return {'eval_widths': (('eval', '', {}), ('eval_twice', 'all', {'target': 7}))}
 
 
+def describe_sweep(configs: list[ConfigDict]) -> str:
+  return f'{len(configs)} waves'
+
+
 def sweeps(config: ConfigDict) -> dict[str, str]:
   del config
   return {'rates': 'model.rate=0.1,0.5; random_seed=0..2', 'widths': 'model.width=2^0..2^3'}
@@ -115,6 +119,7 @@ RULES = cast(
     eval_fields=eval_fields,
     absent_fields=absent_fields,
     chosen_fields=chosen_fields,
+    describe_sweep=describe_sweep,
     sweep_modes=sweep_modes,
     sweeps=sweeps,
     hints=hints,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxline_lite import modes
+from jaxline_lite import evaluated_runs, modes
 from jaxline_lite.errors import BadInput
 from jaxline_lite.eval_records import EvalFolder, best_steps
 from jaxline_lite.experiment import Evaluation
@@ -28,7 +28,7 @@ def trained(tmp_path):
 def evaluate(folder, *names, **fields):
   """What `--jaxline_mode eval*` does; the steps whose states were evaluated."""
   made = []
-  configs = modes.evaluated_configs(configured(folder, **fields), RULES)
+  configs = evaluated_runs.evaluated_configs(configured(folder, **fields), RULES)
   make = lambda config: (
     made.append(Dummy(config, on_batch=lambda batch: batches.append(int(made[0].state['count']))))
     or made[-1]
@@ -202,7 +202,7 @@ def test_numbers_are_on_disk_before_anything_is_drawn(trained, capsys):
       assert records(folder.parent)
       raise RuntimeError('no such\nfont')
 
-  configs = modes.evaluated_configs(configured(trained), RULES)
+  configs = evaluated_runs.evaluated_configs(configured(trained), RULES)
   modes.evaluate(Undrawable, configs, RULES, ('eval',))
   said = 'eval at step 60 is recorded, but not drawn: RuntimeError: no such font\n'
   assert said in capsys.readouterr().out

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from jaxline_lite import checkpoint, following, modes, stored_state
+from jaxline_lite import checkpoint, evaluated_runs, following, modes, stored_state
 from jaxline_lite.errors import BadInput, Diverged, Stopped
 from jaxline_lite.experiment import Evaluation
 from jaxline_lite.files import read_lines
@@ -29,7 +29,7 @@ FOLLOWED = {
 
 def follow(folder, make=Dummy, **fields):
   config = configured(folder, **(FOLLOWED | fields), one_off_evaluate=False)
-  return modes.evaluate(make, modes.evaluated_configs(config, RULES), RULES, ('eval',))
+  return modes.evaluate(make, evaluated_runs.evaluated_configs(config, RULES), RULES, ('eval',))
 
 
 def steps(folder: Path) -> list[int]:
@@ -225,7 +225,7 @@ def test_names_may_have_commas(tmp_path):
     train(configured(tmp_path / name, training_steps=20, final_eval=False))
     modes.evaluate(
       Dummy,
-      modes.evaluated_configs(configured(tmp_path / name, training_steps=20), RULES),
+      evaluated_runs.evaluated_configs(configured(tmp_path / name, training_steps=20), RULES),
       RULES,
       ('eval',),
     )
@@ -256,7 +256,7 @@ def compare(tmp_path, *names, **fields):
   )
   Comparing.compared = []
   return modes.evaluate(
-    Comparing, modes.evaluated_configs(config, RULES), RULES, ('eval', 'eval_twice')
+    Comparing, evaluated_runs.evaluated_configs(config, RULES), RULES, ('eval', 'eval_twice')
   )
 
 
@@ -327,7 +327,7 @@ def drawn(tmp_path, *names, **fields):
   paths = ','.join(str(tmp_path / name) for name in names)
   output = tmp_path / 'compare'
   config = configured(tmp_path, restore_path=paths, eval__output_dir=str(output), **fields)
-  modes.evaluate(Drawing, modes.evaluated_configs(config, RULES), RULES, ('eval',))
+  modes.evaluate(Drawing, evaluated_runs.evaluated_configs(config, RULES), RULES, ('eval',))
   return sorted(path.parent.name for path in (output / 'eval').glob('*/comparison.txt'))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxline_lite import files, modes, stored_state
+from jaxline_lite import evaluated_runs, files, modes, stored_state
 from jaxline_lite.checkpoint import Checkpoints
 from jaxline_lite.errors import BadInput
 from jaxline_lite.eval_records import best_steps
@@ -50,7 +50,7 @@ def train(folder, along=False, **fields):
 
 def evaluate(folder, **fields):
   """What `--jaxline_mode eval` does; the steps that are evaluated."""
-  configs = modes.evaluated_configs(configured(folder, **fields), RULES)
+  configs = evaluated_runs.evaluated_configs(configured(folder, **fields), RULES)
   return [step for step, _ in modes.evaluate(Heavy, configs, RULES, ('eval',))]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from absl.testing import flagsaver
 
-from jaxline_lite import command_line, modes
+from jaxline_lite import command_line, evaluated_runs, modes
 from jaxline_lite.errors import BadInput
 from jaxline_lite.paths import expand
 from jaxline_lite.run_folder import inherit_auto_fields, paths_of, record_config, run_of
@@ -30,7 +30,7 @@ def home(tmp_path, monkeypatch):
 
 def evaluate(restore_path: str, **fields):
   config = configured(Path('nowhere'), restore_path=restore_path, **fields)
-  return modes.evaluate(Dummy, modes.evaluated_configs(config, RULES), RULES, ('eval',))
+  return modes.evaluate(Dummy, evaluated_runs.evaluated_configs(config, RULES), RULES, ('eval',))
 
 
 def test_a_home_is_that_of_the_user(home):

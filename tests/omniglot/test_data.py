@@ -11,7 +11,7 @@ import icljax
 from icljax import checks
 from icljax.omniglot.images import store
 from icljax.subjects import subject_of
-from jaxline_lite import modes
+from jaxline_lite import evaluated_runs
 from jaxline_lite.errors import BadInput
 from jaxline_lite.files import read_lines
 from jaxline_lite.run_folder import read_config, record_config
@@ -202,7 +202,7 @@ def test_a_command_says_where_the_data_of_a_moved_run_lie(run, trained):
   config = config_of('', '')
   config.restore_path = str(run)
   moved = {'data.features': str(trained / 'f.npz'), 'data.side': 3}
-  (merged,) = modes.evaluated_configs(config, checks, moved)
+  (merged,) = evaluated_runs.evaluated_configs(config, checks, moved)
   assert merged.data.features == str(trained / 'f.npz')
   assert merged.data.side == 14
 
@@ -242,7 +242,7 @@ def test_a_run_is_not_evaluated_with_the_config_of_another_subject(tmp_path):
     other.restore_path = str(tmp_path / folder)
     message = f'{tmp_path / folder}: subject is .{config.subject}. there, and .{other.subject}. in'
     with pytest.raises(BadInput, match=message):
-      modes.evaluated_configs(other, checks)
+      evaluated_runs.evaluated_configs(other, checks)
 
 
 @pytest.mark.parametrize('text', ['[1, 2]', '3', '{"eval": 3}', '{"data": [], "eval": {}}', '"a"'])
