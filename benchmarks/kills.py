@@ -29,10 +29,11 @@ from jaxline_lite.run_folder import read_config
 ROOT = Path(__file__).resolve().parent.parent
 EVAL_INTERVAL = 100
 SMALL = {
-  'task.K': 12, 'model.layers': 2, 'model.width': 32, 'training.batch_size': 64, 'training_steps': 600,
+  'task.K': 12, 'model.layers': 2, 'model.width': 32, 'training.batch_size': 64,
   'optimizer.warmup_steps': 20, 'log_train_data_interval': 10, 'save_checkpoint_interval': 50, 'keep_checkpoints': 'log:3',
   'eval_interval': EVAL_INTERVAL, 'eval.episodes': 640, 'eval.batch_size': 64,
 }  # fmt: skip
+STEPS = 150  # for each round of kills, so that the run outlives them
 TURN = 0.002  # seconds between two looks at the folder
 PATIENCE = 300  # seconds after which a moment will not come
 
@@ -144,17 +145,14 @@ def main() -> None:
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
   parser.add_argument('--rounds', type=int, default=4, help='kills of each kind')
-  kinds = (
-    'between commands',
-    'compiling',
-    'stepping',
-    'saving',
-    'evaluating',
-  ) * parser.parse_args().rounds
+  rounds = parser.parse_args().rounds
+  kinds = ('between commands', 'compiling', 'stepping', 'saving', 'evaluating') * rounds
   # So that there is something to kill while compiling.
   os.environ['JAX_ENABLE_COMPILATION_CACHE'] = 'false'
   with tempfile.TemporaryDirectory() as folder:
-    alone, killed, delivered = compare(Path(folder), kinds, 'poisson', SMALL)
+    alone, killed, delivered = compare(
+      Path(folder), kinds, 'poisson', SMALL | {'training_steps': STEPS * rounds}
+    )
   print(
     json.dumps(
       {name: 'same' if killed.get(name) == value else 'DIFFERENT' for name, value in alone.items()},

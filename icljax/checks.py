@@ -79,13 +79,6 @@ def sweep_modes(configs: Sequence[ConfigDict]) -> Mapping[str, Sequence[tuple]]:
   return checks_of(configs[0].subject).sweep_modes(configs)
 
 
-def describe_sweep(configs: Sequence[ConfigDict]) -> str:
-  """What training these runs takes, in a line."""
-  from icljax.costs import describe  # which reads these checks
-
-  return describe(configs)
-
-
 def sweeps(config: ConfigDict) -> Mapping[str, str]:
   """The published sweeps of a config by name, as `config.sweep` would spell them out."""
   return sweeps_of(config) if config.get('subject') in SUBJECTS else {}

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
-from icljax import build, checks
+from icljax import build, checks, costs
 from icljax.ambient import fixed_arithmetic
 from icljax.base import ARITHMETIC
 from icljax.eval_modes import Drawing, EvalContext, Report
@@ -201,6 +201,10 @@ class Experiment(AbstractExperiment):
 
         jax.eval_shape(score, state)
         return
+
+  @staticmethod
+  def describe_sweep(configs: Sequence[ConfigDict]) -> str:
+    return costs.describe(configs)
 
   @classmethod
   @fixed_arithmetic()

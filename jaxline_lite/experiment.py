@@ -1,7 +1,7 @@
 """What the loop asks of an experiment."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -165,6 +165,11 @@ class AbstractExperiment(abc.ABC):
     del mode, folder, configs
     tables = (f'{title}\n{evaluation.table}' for title, evaluation in evaluations.items())
     return Comparison('\n'.join(tables), draw=lambda: None)
+
+  @staticmethod
+  def describe_sweep(configs: Sequence[ConfigDict]) -> str:
+    """What training the runs of a sweep takes, in a line."""
+    return f'{len(configs)} points'
 
   @classmethod
   def read_runs(cls, mode: str, folder: Path, title: str, runs: list[SweptRun]) -> Comparison:

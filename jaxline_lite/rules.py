@@ -41,10 +41,6 @@ class Rules(Protocol):
     """
     ...
 
-  def describe_sweep(self, configs: Sequence[ConfigDict]) -> str:
-    """What training these runs takes, in a line; '' if that is unknown."""
-    ...
-
   def resumable(self, config: ConfigDict) -> frozenset[str]:
     """The fields in which a run may change when it is continued, besides those of the loop."""
     ...

@@ -50,13 +50,14 @@ def sweep(experiment: str, checks: str, config: ConfigDict, rules: Rules, folder
   points = make_points(config, folder, rules, lambda point: modes.check(point, 'train', rules))
 
   def machine_defaults():
-    return modes.experiment_class(experiment, config.deterministic).with_machine_defaults
+    made = modes.experiment_class(experiment, config.deterministic)
+    terminal.show(f'{folder}: {made.describe_sweep([point.config for point in points])}')
+    return made.with_machine_defaults
 
   def make(config: ConfigDict):
     return modes.make(experiment, config)
 
   with StopFlag() as stop:
-    terminal.show(f'{folder}: {rules.describe_sweep([point.config for point in points])}')
     place(points, folder, rules, machine_defaults, stop.check)
     with Progress(folder, rules), workers(config.sweep_workers - 1, experiment, checks, folder):
       failures = work(make, rules, folder, stop)

@@ -3,7 +3,7 @@ time to compile.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -78,10 +78,6 @@ def sweep_modes(configs: list[ConfigDict]) -> dict[str, Any]:
   return {'eval_widths': (('eval', '', {}), ('eval_twice', 'all', {'target': 7}))}
 
 
-def describe_sweep(configs: list[ConfigDict]) -> str:
-  return f'{len(configs)} waves'
-
-
 def sweeps(config: ConfigDict) -> dict[str, str]:
   del config
   return {'rates': 'model.rate=0.1,0.5; random_seed=0..2', 'widths': 'model.width=2^0..2^3'}
@@ -119,7 +115,6 @@ RULES = cast(
     eval_fields=eval_fields,
     absent_fields=absent_fields,
     chosen_fields=chosen_fields,
-    describe_sweep=describe_sweep,
     sweep_modes=sweep_modes,
     sweeps=sweeps,
     hints=hints,
@@ -192,6 +187,10 @@ class Dummy(AbstractExperiment):
       f'distance {distance}',
       {'scores': np.array(scores)},
     )
+
+  @staticmethod
+  def describe_sweep(configs: Sequence[ConfigDict]) -> str:
+    return f'{len(configs)} waves'
 
   @classmethod
   def read_runs(cls, mode: str, folder: Path, title: str, runs: list[SweptRun]) -> Comparison:
