@@ -7,6 +7,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from jaxline_lite import modes, terminal
+from jaxline_lite.base_config import check_base_config
 from jaxline_lite.errors import BadInput, Diverged, Occupied
 from jaxline_lite.paths import expand
 from jaxline_lite.rules import Rules
@@ -45,6 +46,7 @@ def sweep(experiment: str, checks: str, config: ConfigDict, rules: Rules, folder
     Diverged: at the end, naming the points that have diverged.
     Stopped: after a signal; every point is saved.
   """
+  check_base_config(config)
   modes.check_trains(config)
   check_workers(config.sweep_workers)
   points = make_points(config, folder, rules, lambda point: modes.check(point, 'train', rules))

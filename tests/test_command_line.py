@@ -15,6 +15,7 @@ from icljax import checks
 from jaxline_lite import modes
 from jaxline_lite.errors import BadInput
 from jaxline_lite.run_folder import record_config
+from tests import wrong_sweeps
 
 ROOT = Path(__file__).parent.parent
 IMAGES = '--config=configs/omniglot.py:procedural'
@@ -33,7 +34,7 @@ WRONG = {
   'a negated number': ([GLM, '--noconfig.training_steps'], ['--noconfig.training_steps', 'a whole number']),
   'a negation with a value': ([GLM, '--noconfig.final_eval=1'], ['--noconfig.final_eval=1']),
   'a mode': ([GLM, '--jaxline_mode=trian'], ["'trian'", "did you mean 'train'"]),
-  'a mode to come': ([GLM, '--jaxline_mode=sweep'], ['--jaxline_mode sweep', 'not built yet']),
+  'a mode to come': ([GLM, '--jaxline_mode=report'], ['--jaxline_mode report', 'not built yet']),
   'an eval mode': ([GLM, '--jaxline_mode=eval_poison', '--config.restore_path={tmp}/trained'], ["'eval_poison'", 'eval_poisson']),
   'eval_modes': ([GLM, "--config.eval_modes=('eval_gamma',)"], ['--config.eval_modes', "'eval_gamma'"]),
   'a missing config': ([], ['--config', 'is missing']),
@@ -208,6 +209,7 @@ WRONG = {
   ),
   'a file for a folder': ([GLM, '--config.checkpoint_dir={tmp}/broken.py'], ['{tmp}/broken.py', 'checkpoint_dir']),
 }  # fmt: skip
+WRONG |= wrong_sweeps.WRONG
 
 
 # runs run.py for each command line in a fork of one process, which has imported what takes seconds
