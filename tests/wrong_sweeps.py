@@ -43,14 +43,19 @@ WRONG = {
     [GLM, '--jaxline_mode=sweep', '--config.checkpoint_dir={tmp}/trained'],
     ['{tmp}/trained: a run is there', '--config.checkpoint_dir'],
   ),
-  'a sweep of no process': ([GLM, '--jaxline_mode=sweep', '--config.sweep_workers=0'], ['sweep_workers is 0']),
+  'a sweep of no process': (
+    [GLM, '--jaxline_mode=sweep', '--config.sweep_workers=0'], ['sweep_workers is 0'],
+  ),
   'a sweep of what is evaluated': (
-    [GLM, '--jaxline_mode=sweep', '--config.restore_path={tmp}/trained'], ['restore_path', 'checkpoint_dir'],
+    [GLM, '--jaxline_mode=sweep', '--config.restore_path={tmp}/trained'],
+    ['restore_path', 'checkpoint_dir'],
   ),
   'a config without a sweep': (
     ['--config=configs/omniglot.py:induction', '--jaxline_mode=sweep'], ['sweep']
   ),
-  'the status of nothing': ([GLM, '--jaxline_mode=status'], ['{run}: no run is there', '{run}_sweep']),
+  'the status of nothing': (
+    [GLM, '--jaxline_mode=status'], ['{run}: no run is there', '{run}_sweep'],
+  ),
   'a mode of sweeps on a run': (
     [LINEAR, '--jaxline_mode=eval_diversity', '--config.restore_path={tmp}/trained'],
     ["'eval_diversity'", 'a sweep over task.n_tasks'],
