@@ -36,7 +36,19 @@ class Binomial(Likelihood):
   def mean(self):
     return TRIALS * jax.nn.sigmoid(self.eta)
 
-  def sample(self, key):
+  def variance(self):
+    return self.mean() * jax.nn.sigmoid(-self.eta)
+
+  def _cdf(self, y):
+    counts = jnp.arange(TRIALS + 1.0)
+    probs = jnp.exp(
+      Binomial.of(
+        self.eta[..., None],
+      ).log_prob(counts)
+    )
+    return jnp.where(counts <= y[..., None], probs, 0.0).sum(-1)
+
+  def _sample(self, key):
     trials = (
       jax.random.uniform(key, (*self.eta.shape, TRIALS)) < jax.nn.sigmoid(self.eta)[..., None]
     )

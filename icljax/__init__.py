@@ -11,6 +11,7 @@
     ridge = icljax.predictor('ridge', run)             # what can be known without training: `at`
     made = icljax.prompt([(w, 5), (v, 2)], query=v)    # pairs of linear regressions, made by hand
     likelihood.mean(), likelihood.sample(key), likelihood.log_prob(y)
+    likelihood.variance(), likelihood.cdf(y), likelihood.quantile(0.9)
 
 Start reading at `icljax/base.py`.
 """

@@ -130,15 +130,40 @@ class PoolPosterior(Predictor, struct.PyTreeNode):
 
   def _predict(self, w: Array, x: Array, y: Array) -> tuple[Array, Array]:
     """log p(y) and E[y] under some tasks `[m, C, D]` of targets `[B]` at `[B, D]`: `[F, B, m]`."""
-    eta = self.task.eta(w.reshape(-1, w.shape[-1]), x).reshape(len(x), *w.shape[:2])
-    parts = [
-      family.likelihood(eta[..., : family.predictors], self.task.dispersion)
-      for family in self.task.families
-    ]
+    parts = self._likelihoods(w, x)
     log_prob = jnp.stack([part.log_prob(y[:, None]) for part in parts])
     is_ruled_out = loses_to_atom(self.task.families, self.task.dispersion, y)
     log_prob = jnp.where(is_ruled_out[..., None], -jnp.inf, log_prob)
     return log_prob, jnp.stack([part.mean() for part in parts])
+
+  def _likelihoods(self, w: Array, x: Array) -> list[Likelihood]:
+    """Of every family, the distribution under some tasks `[m, C, D]` at `[B, D]`: `[B, m]`."""
+    eta = self.task.eta(w.reshape(-1, w.shape[-1]), x).reshape(len(x), *w.shape[:2])
+    return [
+      family.likelihood(eta[..., : family.predictors], self.task.dispersion)
+      for family in self.task.families
+    ]
+
+  def expect(
+    self, read: Callable[[Likelihood], Array], x: Array, y: Array, position: Array
+  ) -> Array:
+    """The mean of something of the next target's distribution, over tasks and families: `[P]`.
+
+    Args:
+      read: gives `[P, m]` of the distributions under m tasks, `[P, m]`.
+      x, y: episodes `[P, K, D]`, `[P, K]`, of which what stands before `position` is the context.
+      position: `[P]`.
+    """
+    queries = jnp.take_along_axis(x, position[:, None, None], axis=1)[:, 0]
+
+    def add(chunk: Array, sums: Sums) -> Sums:
+      w, log_prior = self._draw(chunk)
+      exponents = self.log_likelihoods(w, x, y, position) + log_prior[None, None]
+      values = jnp.stack([read(part) for part in self._likelihoods(w, queries)])
+      return sums.merge(Sums.over_tasks(exponents, values))
+
+    sums = self._over_chunks(add, Sums(jnp.full(len(y), LOWEST), *jnp.zeros((2, len(y)))))
+    return sums.weighted / sums.total
 
   def _draw(self, chunk: Array) -> tuple[Array, Array]:
     """The weights of a chunk `[m, C, D]`; 0 where one is in the pool, else -inf, `[m]`."""
@@ -169,7 +194,8 @@ def _mean(sums: Sums) -> Array:
 class PoolPredictive(Likelihood):
   """The mixture over a pool's tasks, given a context, that is summed up when it is asked.
 
-  Asking for a log-probability or a sample takes a pass over the pool, for all positions together.
+  Asking for a log-probability, a variance, a cdf or a sample takes a pass over the pool, for all
+  positions together; asking for a quantile takes 32 passes.
 
   Attributes:
     x, y: episodes `[..., K, D]`, `[..., K]`, of which what stands before `position` is the context.
@@ -206,7 +232,19 @@ class PoolPredictive(Likelihood):
     return self.expected
 
   @fixed_arithmetic()
-  def sample(self, key):
+  def variance(self):
+    shape, mean = self.expected.shape, self.expected.reshape(-1, 1)
+    read = lambda part: part.variance() + (part.mean() - mean) ** 2
+    return self._posterior.expect(read, *self._flat(shape)).reshape(shape)
+
+  @fixed_arithmetic()
+  def _cdf(self, y):
+    shape = jnp.broadcast_shapes(y.shape, self.position.shape)
+    y = jnp.broadcast_to(y, shape).reshape(-1, 1)
+    return self._posterior.expect(lambda part: part.cdf(y), *self._flat(shape)).reshape(shape)
+
+  @fixed_arithmetic()
+  def _sample(self, key):
     """Draws a family and a task of the pool by its probability (Gumbel's maximum), then y."""
     x, y, position = self._flat(self.position.shape)
     posterior, count = self._posterior, len(position)

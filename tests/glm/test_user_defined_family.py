@@ -42,7 +42,7 @@ class Gamma(Likelihood):
   def mean(self):
     return jnp.exp(self.eta)
 
-  def sample(self, key):
+  def _sample(self, key):
     times = jax.random.exponential(key, (SHAPE, *self.eta.shape))  # their sum is a gamma
     return jnp.maximum(self.mean() * times.mean(0), SMALLEST_POSITIVE)
 
