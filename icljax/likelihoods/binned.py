@@ -144,18 +144,18 @@ class Binned(Likelihood):
   def _cdf(self, y):
     index, z = self._locate(y)
     probs = jax.nn.softmax(self.logits)
-    prob, below = _take(probs, index), _take(jnp.cumsum(probs, -1) - probs, index)
+    prob, below = _take(probs, index), _take(_sums_before(probs), index)
     share = below + prob * z
     share = jnp.where(index == 0, prob * self.lowest.survival(z), share)
     return jnp.where(self._is_last(index), 1 - prob * self.highest.survival(z), share)
 
   def _quantile(self, q):
     probs = jax.nn.softmax(self.logits)
-    up_to = jnp.cumsum(probs, -1)
+    below = _sums_before(probs)
     q = jnp.broadcast_to(q, jnp.broadcast_shapes(q.shape, self.logits.shape[:-1]))
-    index = (_expand(up_to, q.shape)[..., :-1] < q[..., None]).sum(-1)
+    index = (_expand(below, q.shape)[..., 1:] < q[..., None]).sum(-1)
     prob = jnp.maximum(_take(probs, index), SMALLEST_NORMAL)
-    z = jnp.clip((q - _take(up_to - probs, index)) / prob, 0.0, 1.0)
+    z = jnp.clip((q - _take(below, index)) / prob, 0.0, 1.0)
     # Of tails the part that is left beyond y, which no rounding brings to 0.
     z = jnp.where(index == 0, self.lowest.inverse_survival(jnp.minimum(q / prob, 1.0)), z)
     above = self.highest.inverse_survival(jnp.minimum((1 - q) / prob, 1.0))
@@ -263,6 +263,12 @@ def choose_borders(y: Array, bins: int, positive: bool = False) -> tuple[Array, 
 def _mean_beyond(excess: Array) -> Array:
   """The mean of those that are not 0, `[]` of `[N]`."""
   return excess.sum() / (excess > 0).sum()
+
+
+def _sums_before(values: Array) -> Array:
+  """The sum of all values before each one, `[..., n]`."""
+  sums = jnp.cumsum(values, axis=-1)
+  return jnp.concatenate([jnp.zeros_like(sums[..., :1]), sums[..., :-1]], axis=-1)
 
 
 def _expand(values: Array, shape: tuple[int, ...]) -> Array:

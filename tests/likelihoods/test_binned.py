@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import stats
 
 from icljax.ambient import fixed_arithmetic
 from icljax.likelihoods import Binned, PositiveBinned, choose_borders
@@ -48,17 +48,15 @@ def density(ours: Binned, y: np.ndarray) -> np.ndarray:
   return below + sum(inner) + probs[-1] * highest(scale=scales[1]).pdf(y - borders[-1])
 
 
-def integral(ours: Binned, values) -> float:
-  """The integral of a function of y times the density of the first position."""
+def integral(ours: Binned, values, end: float = np.inf) -> float:
+  """The integral, up to an end, of a function of y times the density of the first position."""
   borders, scales = np.float64(ours.borders[0]), np.float64(ours.scales[0])
   start = 0.0 if isinstance(ours, PositiveBinned) else borders[0] - 12 * scales[0]
-  ends = [start, *borders, borders[-1] + 40 * scales[1]]
-  pieces = []
-  for low, high in zip(ends[:-1], ends[1:]):
-    nodes, weights = np.polynomial.legendre.leggauss(80)
-    y = low + (high - low) * (nodes + 1) / 2
-    pieces.append((high - low) / 2 * np.sum(weights * values(y) * density(ours, y)))
-  return sum(pieces)
+  ends = np.minimum([start, *borders, borders[-1] + 40 * scales[1]], end)
+  nodes, weights = np.polynomial.legendre.leggauss(80)
+  places = ends[:-1, None] + np.diff(ends)[:, None] * (nodes[None] + 1) / 2
+  each = values(places) * density(ours, places)
+  return float((np.diff(ends)[:, None] / 2 * weights[None] * each).sum())
 
 
 @kinds
@@ -92,12 +90,8 @@ def test_cdf_is_the_integral_of_the_density(kind, bins):
   borders = np.float64(ours.borders[0])
   for y in (borders[0] - 0.3, borders[0], borders.mean() + 0.01, borders[-1], borders[-1] + 1):
     end = np.float64(np.float32(y))
-    pieces = [-60.0, *borders[borders < end], end]
-    spans = [
-      integrate.quad(lambda y: density(ours, np.array(y)), low, high, limit=200, points=[0.0])[0]
-      for low, high in zip(pieces[:-1], pieces[1:])
-    ]
-    assert float(ours.cdf(jnp.full(3, y))[0]) == pytest.approx(sum(spans), abs=2e-6)
+    expected = integral(ours, np.ones_like, end)
+    assert float(ours.cdf(jnp.full(3, end))[0]) == pytest.approx(expected, abs=1e-6)
 
 
 @kinds
