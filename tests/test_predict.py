@@ -126,6 +126,56 @@ def test_an_eta_model_answers_for_the_family_that_is_named(eta):
   np.testing.assert_allclose(negative, stats.nbinom(1.2, 1.2 / (1.2 + mean)).logpmf(3), rtol=1e-4)
 
 
+@jax.jit
+def ask(likelihood, level, key):
+  y = likelihood.quantile(level)
+  shares = likelihood.cdf(y), likelihood.cdf(y - 1e-3)
+  return likelihood.variance(), y, *shares, likelihood.sample(key, (300,))
+
+
+def check_distribution(likelihood, discrete: bool, key) -> None:
+  """An answer's variance, quantiles, cdf and draws belong together."""
+  for level in (0.1, 0.5, 0.9):
+    variance, quantile, share, below, draws = ask(likelihood, jnp.float32(level), key)
+    if discrete:
+      assert np.all((share >= level) & (below < level))
+    else:
+      np.testing.assert_allclose(share, level, atol=1e-5)
+    error = np.sqrt(np.maximum(share * (1 - share), 1e-3) / len(draws))
+    assert np.all(np.abs((draws <= quantile[None]).mean(0) - share) < 4.5 * error)
+  squares = (draws - likelihood.mean()[None]) ** 2
+  error = np.maximum(squares.std(0) / np.sqrt(len(draws)), 0.02 * variance)
+  assert np.all(np.abs(squares.mean(0) - variance) < 5 * error)
+
+
+def test_answers_of_models_have_quantiles(mixture, eta, tmp_path, key):
+  config = tiny(tmp_path, model__head='known_noise')
+  record_config(tmp_path, config, checks)
+  Checkpoints(tmp_path / 'checkpoints', print).save(1, build.init_state(config), {})
+  check_distribution(mixture.at(X[:2], Y[:2], X[2:]), False, key)
+  check_distribution(icljax.load(tmp_path).at(X[:2], Y[:2], X[2:]), False, key)
+  counts = np.array([0.0, 2.0])
+  for family in ('poisson', 'neg_binomial'):
+    check_distribution(eta.at(X[:2], counts, X[2:], family=family), True, key)
+
+
+@pytest.mark.parametrize(
+  ('families', 'names'),
+  [
+    ('linear', ['ridge', 'dmmse', 'ols', 'zero']),
+    ('poisson', ['bayes', 'bayes_pool']),
+  ],
+)
+def test_answers_of_baselines_have_quantiles(tmp_path, families, names, key):
+  fields = {'task__clip': float('inf')} if families == 'linear' else {}
+  config = tiny(tmp_path, task__families=families, task__n_tasks=5, **fields)
+  record_config(tmp_path, config, checks)
+  counts = np.array([0.0, 2.0])
+  for name in names:
+    answer = icljax.predictor(name, tmp_path).at(X[:2], counts, X[2:])
+    check_distribution(answer, families != 'linear', key)
+
+
 WRONG = {
   'wide context': (
     (np.zeros((2, 3)), Y[:2], X),

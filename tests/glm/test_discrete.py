@@ -213,6 +213,41 @@ def test_the_lazy_answer_adds_up_to_one_and_to_its_mean():
   assert np.isneginf(jax.jit(type(answer).log_prob)(answer, jnp.full((3, 8), 0.5))).all()
 
 
+def test_the_lazy_answers_cdf_variance_and_quantile_are_sums_of_its_probabilities():
+  """Over two chunks of the pool, the last of which is not full."""
+  task = with_pool(glm('poisson', scale=0.3, points=4), CHUNK + 90)
+  answer = along(PoolPosterior(task), draw_at(task, jnp.arange(2)))
+  counts = jnp.broadcast_to(jnp.arange(60.0)[:, None, None], (60, 2, 4))
+  probs = np.exp(np.float64(jax.jit(type(answer).log_prob)(answer, counts)))
+  sums, mean = probs.cumsum(0), (probs * np.asarray(counts)).sum(0)
+  cdf, quantile = jax.jit(type(answer).cdf), jax.jit(type(answer).quantile)
+  np.testing.assert_allclose(cdf(answer, counts[:6] + 0.5), sums[:6], atol=2e-5)
+  assert np.all(cdf(answer, jnp.full((2, 4), -0.5)) == 0)
+  variance = (probs * (np.asarray(counts) - mean) ** 2).sum(0)
+  np.testing.assert_allclose(jax.jit(type(answer).variance)(answer), variance, rtol=2e-3)
+  for level in (0.05, 0.5, 0.98):
+    y = np.asarray(quantile(answer, jnp.full((2, 4), level)))
+    assert np.all(y == np.floor(y))
+    at = lambda count: np.where(count < 0, 0, np.take_along_axis(sums, count[None], 0)[0])
+    assert np.all(at(y.astype(int)) >= level - 2e-5)
+    assert np.all(at(y.astype(int) - 1) < level + 2e-5)
+
+
+def test_of_one_task_dmmse_is_its_gaussian():
+  task = with_pool(linear_regression(3, 6), 1)
+  episodes = draw_at(task, jnp.arange(4))
+  answer = along(PoolPosterior(task), episodes)
+  eta = eta_of(episodes)[..., 0]
+  level = jnp.full(eta.shape, 0.8)
+  y = jax.jit(type(answer).quantile)(answer, level)
+  np.testing.assert_allclose(y, eta + 0.5 * stats.norm.ppf(0.8), atol=1e-5)
+  np.testing.assert_allclose(jax.jit(type(answer).cdf)(answer, y), level, atol=1e-5)
+  np.testing.assert_allclose(answer.variance(), np.full(eta.shape, 0.25), rtol=1e-5)
+  draws = jax.jit(lambda answer, key: answer.sample(key, (400,)))(answer, jax.random.key(0))
+  assert draws.shape == (400, 4, 6)
+  assert np.all(np.abs(draws.mean(0) - eta) < 4.5 * 0.5 / 20)
+
+
 def test_samples_have_the_law_of_the_answer(key):
   task = with_pool(glm('logistic', scale=1.0), 600)
   answer = along(PoolPosterior(task), draw_at(task, jnp.arange(2)))

@@ -261,3 +261,20 @@ def test_draws_of_counts_have_the_cdf(key):
       share = np.asarray(cdf(ours, y))
       error = np.sqrt(np.maximum(share * (1 - share), 1e-3) / len(draws))
       assert np.all(np.abs((draws <= y).mean(0) - share) < 4.5 * error)
+
+
+def test_what_jax_is_set_to_changes_no_bit():
+  gaussians, counts = Gaussian.of(jnp.zeros((3, 1)), 2.0), Poisson.of(jnp.ones((3, 1)))
+  ours = Mixture(jnp.log(jnp.full((3, 2, 1), 0.5)), (gaussians, counts))
+
+  def read():
+    y = quantile(ours, np.float32([0.01, 0.6, 0.99]))
+    return [np.asarray(value) for value in (y, cdf(ours, y), ours.variance())]
+
+  expected = read()
+  for setting in (jax.enable_x64(True), jax.numpy_dtype_promotion('strict')):
+    with setting:
+      again = read()
+    for value, other in zip(again, expected):
+      assert value.dtype == np.float32
+      np.testing.assert_array_equal(value, other)
