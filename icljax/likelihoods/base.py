@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jax import Array
 from jax.core import Tracer
@@ -42,11 +43,11 @@ def as_probabilities(q: Any) -> Array:
     ValueError: for what is no number, and numbers that are not between 0 and 1.
   """
   if not isinstance(q, Tracer):
-    q = jnp.asarray(as_float32('q', q))
-    is_wrong = ~((q > 0) & (q < 1))
-    if is_wrong.any():
+    q = as_float32('q', q)  # of numpy: a constant in a traced function is checked too
+    wrong = q[~((q > 0) & (q < 1))]
+    if wrong.size:
       raise ValueError(
-        f'q is {q[is_wrong][0]:g}; a quantile exists for numbers above 0 and below 1, of 32 bits'
+        f'q is {wrong[0]:g}; a quantile exists for numbers above 0 and below 1, of 32 bits'
       )
   q = jnp.asarray(q, jnp.float32)
   return jnp.where((q > 0) & (q < 1), q, jnp.nan)
@@ -130,7 +131,7 @@ class Likelihood(struct.PyTreeNode):
     return jnp.where(jnp.isnan(q), jnp.nan, self._quantile(q))
 
   def _quantile(self, q: Array) -> Array:
-    shape = jnp.broadcast_shapes(q.shape, jax.eval_shape(self.mean).shape)
+    shape = np.broadcast_shapes(q.shape, jax.eval_shape(self.mean).shape)
     return bisect(lambda y: self.cdf(y) >= q, shape)
 
   def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Array:

@@ -248,7 +248,7 @@ def choose_borders(y: Array, bins: int, positive: bool = False) -> tuple[Array, 
   borders = jnp.quantile(jnp.concatenate([values, even]), jnp.arange(1, bins) / bins)
   borders = jnp.exp(borders) if positive else borders
   rising = jnp.diff(borders, prepend=y.min(), append=y.max()) > 0
-  if not isinstance(y, Tracer) and not rising.all():
+  if not isinstance(rising, Tracer) and not rising.all():
     kind = 'a density above 0' if positive else 'a density'
     raise ValueError(
       f'y has {y.size} draws of {jnp.unique(y).size} values from {y.min():g} to {y.max():g}, too '

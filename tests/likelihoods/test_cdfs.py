@@ -144,6 +144,8 @@ def test_a_level_that_has_no_quantile_is_named(q):
   with pytest.raises(ValueError, match=r'q is .*; a quantile exists for numbers above 0') as error:
     likelihood.quantile([0.5, q])
   assert '\n' not in str(error.value)
+  with pytest.raises(ValueError, match='q is'):
+    jax.jit(lambda likelihood: likelihood.quantile([0.5, q]))(likelihood)
   answers = quantile(likelihood, np.float32([0.5, q]))
   np.testing.assert_array_equal(np.isnan(answers), [False, True])
 
@@ -153,6 +155,8 @@ def test_one_level_serves_all_positions():
   for likelihood in (Gaussian.of(eta, 1.0), Poisson.of(eta), Exponential.of(eta)):
     expected = likelihood.quantile(jnp.full(5, 0.9))
     np.testing.assert_array_equal(likelihood.quantile(0.9), expected)
+    traced = jax.jit(lambda each: each.quantile(0.9))(likelihood)
+    np.testing.assert_allclose(traced, expected, rtol=2e-6)
     assert expected.shape == (5,)
 
 
