@@ -231,6 +231,20 @@ def test_a_mixtures_quantile_inverts_its_cdf():
   assert 0 < on_counts < 4 * 7
 
 
+def test_beyond_all_parts_of_a_mixture_is_all_of_it():
+  """Where weights of 32 bits do not add up to 1, so that the highest levels have quantiles."""
+  log_weights = jax.nn.log_softmax(jax.random.normal(jax.random.key(0), (40, 300)))[:, None]
+  eta = jnp.broadcast_to(jnp.linspace(-2.0, 2.0, 300), (40, 300))
+  ours = Mixture(log_weights, (Gaussian.of(eta, 0.5),))
+  assert np.any(jnp.exp(log_weights).sum((-2, -1)) < 1)
+  np.testing.assert_array_equal(cdf(ours, jnp.full(40, 9.0)), 1)
+  assert np.all(quantile(ours, jnp.full(40, 1 - 6e-8)) < 9)
+
+
+def test_at_infinity_is_all_of_any_scale():
+  np.testing.assert_array_equal(Gaussian.of(jnp.zeros(2), 1e30).cdf([-np.inf, np.inf]), [0, 1])
+
+
 def test_a_quantile_of_a_mixture_without_weight_on_a_part_is_that_of_the_other():
   parts = Poisson.of(jnp.ones((3, 1))), Gaussian.of(jnp.full((3, 1), 250.0), 3.0)
   log_weights = jnp.broadcast_to(jnp.array([[-jnp.inf], [0.0]]), (3, 2, 1))
