@@ -3,8 +3,9 @@ r"""A user-defined likelihood: how many of 8 trials succeed, with a logit link.
     python run.py --config=configs/glm.py --config.checkpoint_dir=runs/binomial \
       --config.task.families=examples.own_family:binomial
 
-Every oracle follows from its `log_prob`, which has to be concave in eta. It can also stand beside
-others: --config.task.families=poisson,examples.own_family:binomial
+Every oracle follows from its `_log_prob`, which has to be concave in eta; quantiles follow from its
+`_cdf`. It can also stand beside others:
+--config.task.families=poisson,examples.own_family:binomial
 """
 
 from typing import ClassVar
@@ -40,13 +41,8 @@ class Binomial(Likelihood):
     return self.mean() * jax.nn.sigmoid(-self.eta)
 
   def _cdf(self, y):
-    counts = jnp.arange(TRIALS + 1.0)
-    probs = jnp.exp(
-      Binomial.of(
-        self.eta[..., None],
-      ).log_prob(counts)
-    )
-    return jnp.where(counts <= y[..., None], probs, 0.0).sum(-1)
+    probs = [jnp.exp(self._log_prob(count)) for count in range(TRIALS + 1)]
+    return sum(jnp.where(count <= y, prob, 0.0) for count, prob in enumerate(probs))
 
   def _sample(self, key):
     trials = (

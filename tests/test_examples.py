@@ -42,6 +42,10 @@ def test_own_family(tmp_path):
     likelihood.log_prob(jnp.array([2.0, 8.0])), theirs.logpmf([2, 8]), rtol=1e-5
   )
   assert (likelihood.log_prob(jnp.array([9.0, 0.5])) == -np.inf).all()
+  np.testing.assert_allclose(likelihood.variance(), theirs.var(), rtol=1e-5)
+  for y in (-1.0, 0.0, 2.5, 8.0):
+    np.testing.assert_allclose(likelihood.cdf(jnp.full(2, y)), theirs.cdf(y), atol=1e-5)
+  np.testing.assert_array_equal(likelihood.quantile(0.7), theirs.ppf(0.7))
   record = trained(
     tmp_path,
     task__families='examples.own_family:binomial',
