@@ -43,7 +43,7 @@ def pools_table() -> str:
   for size in dict.fromkeys(frame.M):
     cells = [size.replace('inf', '∞')]
     for mode, metric in COLUMNS:
-      rows = frame[(frame.M == size) & (frame['mode'] == mode)]
+      rows = frame[(size == frame.M) & (frame['mode'] == mode)]
       cells.append(_spread(rows[metric].dropna() if metric in rows else rows.M.iloc[:0]))
     lines.append(' | '.join(cells))
   findings = json.loads((POOLS / 'diversity.json').read_text())['groups']

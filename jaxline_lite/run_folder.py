@@ -1,7 +1,7 @@
 """A run's folder: which run it holds (`config.json`). Who writes to it: `ownership.py`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,19 @@ def _fixed(fields: Mapping[str, Any], config: ConfigDict, rules: Rules) -> dict[
 def fixed_fields(config: ConfigDict, rules: Rules) -> dict[str, Any]:
   """What makes a run this one and no other: the fields that may not change, by dotted name."""
   return _fixed(flat(plain(config)), config, rules)
+
+
+def differing_fields(configs: Iterable[ConfigDict]) -> list[str]:
+  """The fields in which runs differ, in the order of their names, leaving out those that may change
+  when a run is continued.
+  """
+  all_fields = [flat(config.to_dict()) for config in configs]
+  return [
+    name
+    for name in sorted(set().union(*all_fields))
+    if not {name, name.split('.')[0]} & RESUMABLE
+    and len({str(fields.get(name)) for fields in all_fields}) > 1
+  ]
 
 
 def changed_fields(recorded: Mapping[str, Any], config: ConfigDict, rules: Rules) -> str:

@@ -271,3 +271,62 @@ def test_a_mode_of_sweeps_is_known_where_its_field_is_swept(tmp_path):
   both = dummy.configured(tmp_path, restore_path=f'{tmp_path / "seeds"},{tmp_path / "widths"}')
   with pytest.raises(BadInput, match='is a sweep; give one sweep alone'):
     sweep_reading.swept_folder(both)
+
+
+def test_a_sweep_over_a_further_field_keeps_the_points_that_are_there(tmp_path):
+  folder = tmp_path / 'all'
+  make(folder, 'model.width=2,3')
+  make(folder, 'model.width=2,3; random_seed=0..1')
+  assert names(folder) == ['random_seed=1,width=2', 'random_seed=1,width=3', 'width=2', 'width=3']
+  points = files.from_json((folder / 'sweep.json').read_text())['points']
+  assert {point['name']: point['fields'] for point in points}['width=2'] == {
+    'model.width': 2,
+    'random_seed': 0,
+  }
+
+
+def test_what_is_refused_when_it_is_built_blocks_no_corrected_command(tmp_path, monkeypatch):
+  def refuse(self):
+    raise BadInput('it cannot be trained here')
+
+  folder = tmp_path / 'all'
+  with monkeypatch.context() as patched:
+    patched.setattr(dummy.Dummy, 'check_training', refuse)
+    with pytest.raises(BadInput, match=r'2 point\(s\) could not be made.*cannot be trained here'):
+      make(folder, 'random_seed=0..1', model__rate=0.9)
+  make(folder, 'random_seed=0..1')
+  assert {run_status(folder / name, dummy.RULES).state for name in names(folder)} == {'finished'}
+
+
+def test_a_damaged_list_is_made_anew(tmp_path, capsys):
+  folder = tmp_path / 'all'
+  make(folder, 'random_seed=0..2')
+  (folder / 'sweep.json').write_text('{')
+  make(folder, 'random_seed=0..3')
+  assert 'cannot be read' in capsys.readouterr().out
+  states = [run_status(folder / name, dummy.RULES).state for name in names(folder)]
+  assert states == ['finished'] * 4
+
+
+def test_a_sweep_that_is_all_made_writes_no_config_anew(tmp_path):
+  folder = tmp_path / 'all'
+  make(folder, 'random_seed=0..1')
+  before = [(folder / name / 'config.json').stat().st_mtime_ns for name in names(folder)]
+  make(folder, 'random_seed=0..1')
+  assert [(folder / name / 'config.json').stat().st_mtime_ns for name in names(folder)] == before
+
+
+def test_points_of_other_common_settings_are_told_apart(tmp_path):
+  folder = tmp_path / 'all'
+  make(folder, 'random_seed=0..1')
+  make(folder, 'random_seed=2..3', model__rate=0.3)
+  fields = files.from_json((folder / 'eval' / 'counts.json').read_text())
+  assert {name: sorted(swept) for name, swept in fields['fields'].items()} == {
+    f'random_seed={seed}': ['model.rate', 'random_seed'] for seed in range(4)
+  }
+
+
+def test_a_mode_that_no_point_has_is_one_line(tmp_path):
+  make(tmp_path / 'all', 'random_seed=0..1')
+  with pytest.raises(BadInput, match="there is no 'eval_twise'"):
+    read(tmp_path / 'all', 'eval', eval_modes=('eval', 'eval_twise'))
