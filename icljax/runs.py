@@ -101,8 +101,9 @@ def sweep(
   """
   config = config.copy_and_resolve_references()
   config.sweep, config.sweep_workers = spec or config.sweep, workers
-  beside = sweeping.sweep_folder(config, is_chosen=False)
-  target = beside if folder is None else expand(folder, 'folder')
+  if folder is not None:
+    config.checkpoint_dir = str(folder)
+  target = sweeping.sweep_folder(config, is_chosen=folder is not None)
   sweeping.sweep(EXPERIMENT, checks.__name__, config, checks, target)
   return target
 

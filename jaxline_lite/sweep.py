@@ -25,7 +25,12 @@ PAUSE = 1.0  # seconds between two looks for a point that another process has le
 
 
 def sweep_folder(config: ConfigDict, is_chosen: bool) -> Path:
-  """The folder of a config's sweep: `checkpoint_dir` if that was chosen for it, else beside it."""
+  """The folder of a config's sweep: `checkpoint_dir` if that was chosen for it, else beside it.
+
+  Raises:
+    BadInput: if it is empty.
+  """
+  modes.check_trains(config)
   folder = expand(config.checkpoint_dir, 'checkpoint_dir')
   return folder if is_chosen else folder.with_name(f'{folder.name}{SWEEP_SUFFIX}')
 
@@ -48,7 +53,6 @@ def sweep(experiment: str, checks: str, config: ConfigDict, rules: Rules, folder
     Stopped: after a signal; every point is saved.
   """
   check_base_config(config)
-  modes.check_trains(config)
   check_workers(config.sweep_workers)
   points = make_points(config, folder, rules, lambda point: modes.check(point, 'train', rules))
 
