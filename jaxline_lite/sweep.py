@@ -11,7 +11,7 @@ from jaxline_lite.base_config import check_base_config
 from jaxline_lite.errors import BadInput, Diverged, Occupied
 from jaxline_lite.machine_errors import from_outside, is_out_of_memory
 from jaxline_lite.paths import expand
-from jaxline_lite.rules import Rules
+from jaxline_lite.rules import Rules, with_chosen_fields
 from jaxline_lite.run_folder import SWEEP_SUFFIX, read_valid_config
 from jaxline_lite.run_status import DIVERGED, FINISHED
 from jaxline_lite.signals import StopFlag
@@ -52,7 +52,7 @@ def sweep(experiment: str, checks: str, config: ConfigDict, rules: Rules, folder
     Diverged: at the end, naming the points that have diverged.
     Stopped: after a signal; every point is saved.
   """
-  check_base_config(config)
+  check_base_config(with_chosen_fields(config, rules))
   check_workers(config.sweep_workers)
   points = make_points(config, folder, rules, lambda point: modes.check(point, 'train', rules))
 
