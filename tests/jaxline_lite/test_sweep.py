@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxline_lite import files, status, sweep, sweep_reading
+from jaxline_lite import evaluated_runs, files, modes, status, sweep, sweep_reading
 from jaxline_lite.errors import BadInput, Diverged
 from jaxline_lite.ownership import hold
 from jaxline_lite.run_status import run_status
@@ -238,9 +238,9 @@ def read(folder: Path, mode: str, **fields) -> None:
   config = dummy.configured(folder, restore_path=str(folder), **fields)
   assert sweep_reading.swept_folder(config) == folder
   configs = sweep_reading.finished_configs(config, dummy.RULES, folder)
-  modes = sweep_reading.check_modes(configs, mode, dummy.RULES)
+  asked = sweep_reading.check_modes(configs, mode, dummy.RULES)
   with sweep.StopFlag() as stop:
-    sweep_reading.read_sweep(NAMES[0], configs, dummy.RULES, folder, modes, stop)
+    sweep_reading.read_sweep(NAMES[0], configs, dummy.RULES, folder, asked, stop)
 
 
 def test_reading_evaluates_what_is_missing_and_leaves_out_what_is_unfinished(tmp_path, capsys):
@@ -330,3 +330,19 @@ def test_a_mode_that_no_point_has_is_one_line(tmp_path):
   make(tmp_path / 'all', 'random_seed=0..1')
   with pytest.raises(BadInput, match="there is no 'eval_twise'"):
     read(tmp_path / 'all', 'eval', eval_modes=('eval', 'eval_twise'))
+
+
+def test_many_runs_that_are_compared_are_shown_by_what_differs(tmp_path):
+  make(tmp_path / 'all', 'random_seed=0..2')
+  paths = [tmp_path / 'all' / name for name in names(tmp_path / 'all')]
+  for count, is_shown in ((2, False), (3, True)):
+    output = tmp_path / f'compared{count}'
+    config = dummy.configured(
+      tmp_path, restore_path=','.join(map(str, paths[:count])), eval__output_dir=str(output)
+    )
+    configs = evaluated_runs.evaluated_configs(config, dummy.RULES)
+    modes.evaluate(dummy.Dummy, configs, dummy.RULES, ('eval',))
+    shown = list(output.glob('eval/*/counts.json'))
+    assert bool(shown) == is_shown
+  fields = files.from_json(shown[0].read_text())['fields']
+  assert fields == {f'random_seed={seed}': {'random_seed': seed} for seed in range(3)}
