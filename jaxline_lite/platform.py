@@ -121,6 +121,11 @@ def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
       f'--jaxline_mode {mode} is not built yet; allowed are train, train_eval, eval, the eval '
       'modes, sweep and status'
     )
+  if 'sweep' in overrides and mode not in ('sweep', 'status'):
+    raise BadInput(
+      f'--config.sweep is {config.sweep!r}, which changes nothing in mode {mode}; add '
+      '--jaxline_mode sweep, or leave it out'
+    )
   if mode == 'status':
     show_status(config, rules)
   elif mode == 'sweep':

@@ -93,9 +93,11 @@ def read_config(folder: Path, rules: Rules) -> ConfigDict:
   try:
     stored = files.from_json((folder / 'config.json').read_text())
   except (FileNotFoundError, NotADirectoryError) as error:
+    beside = folder.with_name(f'{folder.name}{SWEEP_SUFFIX}') if folder.name else folder
+    sweep = f' (a sweep is in {beside})' if is_sweep(beside) else ''
     raise BadInput(
-      f'{folder}: no run is there (no config.json); give a run folder with --config.restore_path, '
-      'or train first'
+      f'{folder}: no run is there (no config.json); give a run folder with --config.restore_path'
+      f'{sweep}, or train first'
     ) from error
   except ValueError as error:
     raise BadInput(f'{folder}/config.json cannot be read: {error}') from error
