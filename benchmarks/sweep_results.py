@@ -43,7 +43,7 @@ def pools_table() -> str:
   for size in dict.fromkeys(frame.M):
     cells = [size.replace('inf', '∞')]
     for mode, metric in COLUMNS:
-      rows = frame[(frame.M == size) & (frame['mode'] == mode)]
+      rows = frame[(size == frame.M) & (frame['mode'] == mode)]
       cells.append(_spread(rows[metric].dropna() if metric in rows else rows.M.iloc[:0]))
     lines.append(' | '.join(cells))
   findings = json.loads((POOLS / 'diversity.json').read_text())['groups']
@@ -56,8 +56,8 @@ def _spread(values: pd.Series) -> str:
   """The mean, and the least and the most of several."""
   if not len(values):
     return ''
-  spread = f' ({values.min():.3f} to {values.max():.3f})' if len(values) > 1 else ''
-  return f'{values.mean():.3f}{spread}'
+  least, most = f'{values.min():.3f}', f'{values.max():.3f}'
+  return f'{values.mean():.3f}' + (f' ({least} to {most})' if least != most else '')
 
 
 def differing() -> list[str]:
@@ -78,7 +78,9 @@ def main() -> None:
     before, _, after = between(README.read_text(), 'pools')
     README.write_text(f'{before}\n{pools_table()}\n{after}')
     shutil.copy(POOLS / 'diversity.png', ROOT / 'docs' / 'pools.png')
-  wrong = differing() if DISPERSION.exists() else []
+  if not DISPERSION.exists():
+    sys.exit(f'{DISPERSION} is not there: the sweep over dispersion was not made')
+  wrong = differing()
   print('\n'.join(wrong) or 'the sweep over dispersion has the numbers of the README')
   sys.exit(1 if wrong else 0)
 

@@ -84,7 +84,8 @@ def describe(configs: Iterable[ConfigDict]) -> str:
   of_cores = '1 core' if cores == 1 else f'{cores} cores'
   hours = core_hours(configs) / cores
   duration = f'{text_of_hours(hours)} h' if hours >= 1 else f'{max(1, round(60 * hours))} min'
-  return f'{points}, {text_of_operations(operations)} operations: about {duration} on {of_cores}'
+  work = f'{points}, {text_of_operations(operations)} operations'
+  return f'{work}: training alone takes about {duration} on {of_cores}'
 
 
 def text_of_operations(operations: float) -> str:

@@ -278,6 +278,6 @@ def _read_points(mode: str, folder: Path, title: str, runs: list[SweptRun]) -> C
     (recorded,) = run.evaluations
     values = flat(run.config.to_dict())
     metrics = {k: v for k, v in recorded[max(recorded)].metrics.items() if k != 'settings'}
-    rows.append({'name': run.name, **{field: values[field] for field in fields}, **metrics})
+    rows.append({'name': run.name, **{field: values.get(field) for field in fields}, **metrics})
     headline |= checks_of(run.config.subject).mode_rules(run.config)[mode].headline
   return Comparison(*compare_points(folder, title, pd.DataFrame(rows), fields, headline))

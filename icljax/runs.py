@@ -101,8 +101,9 @@ def sweep(
   """
   config = config.copy_and_resolve_references()
   config.sweep, config.sweep_workers = spec or config.sweep, workers
-  beside = sweeping.sweep_folder(config, is_chosen=False)
-  target = beside if folder is None else expand(folder, 'folder')
+  if folder is not None:
+    config.checkpoint_dir = str(folder)
+  target = sweeping.sweep_folder(config, is_chosen=folder is not None)
   sweeping.sweep(EXPERIMENT, checks.__name__, config, checks, target)
   return target
 
@@ -167,15 +168,15 @@ def compare(
   """
   if isinstance(runs, str | Path):
     raise BadInput(f"runs is {str(runs)!r}; give a list of folders, such as ['runs/a', 'runs/b']")
+  given = ','.join(titles)
   titles = list(titles) or [expand(run, 'runs').absolute().name for run in runs]
-  if (
-    len(runs) < 2 or len(set(titles)) != len(runs) or checkpoint == 'all' or ',' in str(checkpoint)
-  ):
+  is_one_each = len(set(titles)) == len(runs) and given.count(',') < len(runs)
+  if len(runs) < 2 or not is_one_each or checkpoint == 'all' or ',' in str(checkpoint):
     raise BadInput(
       f'{len(runs)} run(s), titles {titles}, checkpoint {checkpoint!r}; give several runs, a title '
-      'of its own and one checkpoint for each'
+      'of its own, without a comma, and one checkpoint for each'
     )
-  chosen = settings | {'titles': ','.join(titles), 'output_dir': str(output_dir)}
+  chosen = settings | {'titles': given, 'output_dir': str(output_dir)}
   found = _evaluate(runs, mode, checkpoint, data, chosen)
   return {
     title: _arrays(step, evaluations[mode]) for title, (step, evaluations) in zip(titles, found)

@@ -43,11 +43,19 @@ def compare_points(
     metrics: those that are shown, at most `MOST_HEADLINES`, with what an axis says of them. Those
       that no point has are passed over.
   """
+  place = lambda row: [_place(field, points[field].iloc[row]) for field in fields]
+  points = points.iloc[sorted(range(len(points)), key=place)].reset_index(drop=True)
   write_csv(folder / 'points.csv', points)
   shown = {name: label for name, label in metrics.items() if name in points}
   shown = dict(list(shown.items())[:MOST_HEADLINES])
   draw = functools.partial(draw_points, folder / 'points.png', title, points, fields, shown)
   return Comparison(f'{title}\n{points_table(points, fields, shown)}', draw)
+
+
+def _place(field: str, value: Any) -> float:
+  """Where a value of a swept field comes: infinity and words behind all numbers."""
+  is_last = _is_infinite(field, value) or not isinstance(value, int | float | np.number)
+  return math.inf if is_last else float(value)
 
 
 def points_table(points: pd.DataFrame, fields: Sequence[str], metrics: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from jaxline_lite.experiment import AbstractExperiment, Evaluation, Recorded, Sw
 from jaxline_lite.files import canonical, digest
 from jaxline_lite.ownership import hold
 from jaxline_lite.rules import Rules
-from jaxline_lite.run_folder import RESUMABLE, changed_fields, flat
+from jaxline_lite.run_folder import changed_fields, differing_fields, flat
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.writers import Log
 
@@ -190,20 +190,13 @@ def _by_fields(
   """Many models once more over the fields in which their runs differ, as the points of a sweep; the
   table, if there are enough of them.
   """
-  fixed = {title: flat(model.config.to_dict()) for title, model in models.items()}
-  free = RESUMABLE | {'eval'}
-  fields = [
-    name
-    for name in sorted(set().union(*fixed.values()))
-    if not {name, name.split('.')[0]} & free
-    and len({str(each.get(name)) for each in fixed.values()}) > 1
-  ]
+  fields = differing_fields(model.config for model in models.values())
   if len(models) < MANY or not fields:
     return []
   runs = [
     SweptRun(
       title,
-      {name: fixed[title].get(name) for name in fields},
+      {name: flat(model.config.to_dict()).get(name) for name in fields},
       model.config,
       ({model.step: Recorded(model.evaluations[mode].metrics, Path())},),
     )

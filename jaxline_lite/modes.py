@@ -26,6 +26,7 @@ from jaxline_lite.run_folder import (
 )
 from jaxline_lite.signals import StopFlag
 
+MODES = ('train', 'train_eval', 'eval', 'sweep', 'status')  # besides the eval modes of a run
 DETERMINISTIC = '--xla_gpu_deterministic_ops=true'
 
 MakeExperiment = Callable[[ConfigDict], AbstractExperiment]
@@ -174,7 +175,7 @@ def check(config: ConfigDict, mode: str, rules: Rules) -> None:
   if not mode.startswith('eval_'):
     asked += [('--config.eval_modes', name) for name in config.eval_modes]
   for field, name in asked:
-    allowed = known if field == '--config.eval_modes' else ('train', 'train_eval', 'eval', *known)
+    allowed = known if field == '--config.eval_modes' else (*MODES, *known)
     if name not in allowed:
       reason = rules.why_no_mode(config, name)
       hint = f' of this run, {reason}' if reason else nearest(name, allowed)

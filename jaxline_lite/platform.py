@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from jaxline_lite import command_line, evaluated_runs, locks, modes, terminal
 from jaxline_lite.errors import BadInput, CommandError
 from jaxline_lite.experiment import AbstractExperiment
-from jaxline_lite.files import is_full
+from jaxline_lite.machine_errors import from_outside
 from jaxline_lite.ownership import UNSUPPORTED
 from jaxline_lite.rules import Rules, shared_eval_modes, with_chosen_fields
 from jaxline_lite.run_folder import flat
@@ -65,7 +65,7 @@ def main(experiment: str, checks: str) -> None:
     if '--jaxline_post_mortem' in argv:
       traceback.print_exc()
       pdb.post_mortem(error.__traceback__)
-    outside = error if isinstance(error, CommandError) else _from_outside(error)
+    outside = error if isinstance(error, CommandError) else from_outside(error)
     if outside is None:
       raise
     terminal.show(' '.join(str(outside).split()), error=True)
@@ -75,22 +75,6 @@ def main(experiment: str, checks: str) -> None:
     sys.exit(128 + signal.SIGINT)  # as shells count it
   finally:
     terminal.end_streams()
-
-
-def _from_outside(error: Exception) -> BadInput | None:
-  """What an error says of the machine that the command runs on, if it is no bug."""
-  text = str(error)
-  if is_full(error):
-    where = getattr(error, 'filename', None) or 'the disk'
-    return BadInput(
-      f'{where} is full: nothing that was saved is lost; make room, and the same command goes on'
-    )
-  if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in text or 'Out of memory' in text:
-    return BadInput(
-      'it does not fit into memory: lower --config.training.batch_size in training, or '
-      f'--config.eval.batch_size in evaluation ({" ".join(text.split())[:200]})'
-    )
-  return None
 
 
 def _refuse_foreign(
@@ -136,6 +120,11 @@ def _run(experiment: str, checks: str, argv: Sequence[str]) -> None:
     raise BadInput(
       f'--jaxline_mode {mode} is not built yet; allowed are train, train_eval, eval, the eval '
       'modes, sweep and status'
+    )
+  if 'sweep' in overrides and mode not in ('sweep', 'status'):
+    raise BadInput(
+      f'--config.sweep is {config.sweep!r}, which changes nothing in mode {mode}; add '
+      '--jaxline_mode sweep, or leave it out'
     )
   if mode == 'status':
     show_status(config, rules)

@@ -1,7 +1,7 @@
 """A run's folder: which run it holds (`config.json`). Who writes to it: `ownership.py`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +93,11 @@ def read_config(folder: Path, rules: Rules) -> ConfigDict:
   try:
     stored = files.from_json((folder / 'config.json').read_text())
   except (FileNotFoundError, NotADirectoryError) as error:
+    beside = folder.with_name(f'{folder.name}{SWEEP_SUFFIX}') if folder.name else folder
+    sweep = f' (a sweep is in {beside})' if is_sweep(beside) else ''
     raise BadInput(
-      f'{folder}: no run is there (no config.json); give a run folder with --config.restore_path, '
-      'or train first'
+      f'{folder}: no run is there (no config.json); give a run folder with --config.restore_path'
+      f'{sweep}, or train first'
     ) from error
   except ValueError as error:
     raise BadInput(f'{folder}/config.json cannot be read: {error}') from error
@@ -177,6 +179,19 @@ def _fixed(fields: Mapping[str, Any], config: ConfigDict, rules: Rules) -> dict[
 def fixed_fields(config: ConfigDict, rules: Rules) -> dict[str, Any]:
   """What makes a run this one and no other: the fields that may not change, by dotted name."""
   return _fixed(flat(plain(config)), config, rules)
+
+
+def differing_fields(configs: Iterable[ConfigDict]) -> list[str]:
+  """The fields in which runs differ, in the order of their names, leaving out those that may change
+  when a run is continued.
+  """
+  all_fields = [flat(config.to_dict()) for config in configs]
+  return [
+    name
+    for name in sorted(set().union(*all_fields))
+    if not {name, name.split('.')[0]} & RESUMABLE
+    and len({str(fields.get(name)) for fields in all_fields}) > 1
+  ]
 
 
 def changed_fields(recorded: Mapping[str, Any], config: ConfigDict, rules: Rules) -> str:

@@ -9,22 +9,28 @@ from ml_collections import ConfigDict
 from jaxline_lite import modes, terminal
 from jaxline_lite.base_config import check_base_config
 from jaxline_lite.errors import BadInput, Diverged, Occupied
+from jaxline_lite.machine_errors import from_outside, is_out_of_memory
 from jaxline_lite.paths import expand
-from jaxline_lite.rules import Rules
-from jaxline_lite.run_folder import SWEEP_SUFFIX, read_config
+from jaxline_lite.rules import Rules, with_chosen_fields
+from jaxline_lite.run_folder import SWEEP_SUFFIX, read_valid_config
 from jaxline_lite.run_status import DIVERGED, FINISHED
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.sweep_folder import place, read_points
 from jaxline_lite.sweep_points import make_points
 from jaxline_lite.sweep_progress import Progress, read_status
 from jaxline_lite.sweep_reading import check_modes, finished_configs, read_sweep
-from jaxline_lite.sweep_workers import check_workers, workers
+from jaxline_lite.sweep_workers import check_workers, one_device_each, workers
 
 PAUSE = 1.0  # seconds between two looks for a point that another process has left
 
 
 def sweep_folder(config: ConfigDict, is_chosen: bool) -> Path:
-  """The folder of a config's sweep: `checkpoint_dir` if that was chosen for it, else beside it."""
+  """The folder of a config's sweep: `checkpoint_dir` if that was chosen for it, else beside it.
+
+  Raises:
+    BadInput: if it is empty.
+  """
+  modes.check_trains(config)
   folder = expand(config.checkpoint_dir, 'checkpoint_dir')
   return folder if is_chosen else folder.with_name(f'{folder.name}{SWEEP_SUFFIX}')
 
@@ -46,8 +52,7 @@ def sweep(experiment: str, checks: str, config: ConfigDict, rules: Rules, folder
     Diverged: at the end, naming the points that have diverged.
     Stopped: after a signal; every point is saved.
   """
-  check_base_config(config)
-  modes.check_trains(config)
+  check_base_config(with_chosen_fields(config, rules))
   check_workers(config.sweep_workers)
   points = make_points(config, folder, rules, lambda point: modes.check(point, 'train', rules))
 
@@ -59,14 +64,19 @@ def sweep(experiment: str, checks: str, config: ConfigDict, rules: Rules, folder
   def make(config: ConfigDict):
     return modes.make(experiment, config)
 
-  with StopFlag() as stop:
+  with StopFlag() as stop, one_device_each(config.sweep_workers) as devices:
     place(points, folder, rules, machine_defaults, stop.check)
-    with Progress(folder, rules), workers(config.sweep_workers - 1, experiment, checks, folder):
+    arguments = experiment, checks, str(folder.absolute())
+    beside = workers(config.sweep_workers - 1, devices, arguments, stop.check)
+    with Progress(folder, rules), beside:
       failures = work(make, rules, folder, stop)
-    if len(failures) < len(read_points(folder)):
-      configs = finished_configs(config, rules, folder)
-      names = check_modes(configs, 'eval', rules)
-      read_sweep(experiment, configs, rules, folder, names, stop)
+    try:
+      if config.final_eval and len(failures) < len(read_points(folder)):
+        configs = finished_configs(config, rules, folder)
+        names = check_modes(configs, 'eval', rules)
+        read_sweep(experiment, configs, rules, folder, names, stop)
+    except BadInput as error:
+      failures = failures or {'reading': error}
   conclude(folder, failures)
 
 
@@ -115,6 +125,10 @@ def work(
           continue
         except (Diverged, BadInput) as error:
           failures[name] = error
+        except Exception as error:
+          if not is_out_of_memory(error):
+            raise
+          failures[name] = from_outside(error) or error
         has_worked = True
         done.add(name)
     if not has_worked:
@@ -124,7 +138,7 @@ def work(
 
 def _make_point(make: modes.MakeExperiment, rules: Rules, folder: Path, stop: StopFlag) -> None:
   """Trains and evaluates one point, or goes on with it."""
-  config = read_config(folder, rules)
+  config = read_valid_config(folder, rules)
   config.checkpoint_dir = str(folder)  # the sweep may have been moved
   modes.check(config, 'train', rules)
   modes.train(make, config, rules, quiet_under=stop)

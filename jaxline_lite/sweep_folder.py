@@ -4,20 +4,25 @@ The points are those of all sweeps that were ever made there. `sweep.json` is re
 process that works on the sweep, each time from the files of the runs: it may be read at any time.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxline_lite import files
+from jaxline_lite import files, terminal
 from jaxline_lite.errors import BadInput
 from jaxline_lite.ownership import hold, owner
 from jaxline_lite.rules import Rules
 from jaxline_lite.run_folder import (
   SWEEP,
+  fixed_fields,
+  flat,
   inherit_auto_fields,
   is_sweep,
+  plain,
+  read_config,
   record_config,
   refuse_another,
 )
@@ -25,6 +30,7 @@ from jaxline_lite.run_status import FINISHED, RunStatus
 from jaxline_lite.sweep_points import Point
 
 Fields = dict[str, Any]  # the swept fields of a point, by dotted name
+Entries = dict[str, dict[str, Any]]  # what `sweep.json` says of each point, by its name
 
 
 def read_points(folder: Path) -> dict[str, Fields]:
@@ -33,13 +39,31 @@ def read_points(folder: Path) -> dict[str, Fields]:
   Raises:
     BadInput: if its list cannot be read.
   """
+  return {name: entry['fields'] for name, entry in _read(folder).items()}
+
+
+def _read(folder: Path) -> Entries:
   try:
-    listed = files.from_json((folder / SWEEP).read_text())
-    return {point['name']: point['fields'] for point in listed['points']}
+    listed = files.from_json((folder / SWEEP).read_text())['points']
+    return {entry['name']: {'fields': {}} | entry for entry in listed}
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise BadInput(
       f'{folder / SWEEP} cannot be read ({error}); the same sweep command makes it anew'
     ) from error
+
+
+def _read_or_rebuild(folder: Path) -> Entries:
+  """What is listed, or what can be seen without the list; nothing where there is no sweep."""
+  if not is_sweep(folder):
+    return {}
+  try:
+    return _read(folder)
+  except BadInput as error:
+    terminal.show(
+      f'{error}: it lists the runs that are there, without the fields they were made by'
+    )
+    runs = sorted(path.parent.name for path in folder.glob('*/config.json'))
+    return {name: {'name': name, 'fields': {}} for name in runs}
 
 
 def place(
@@ -56,7 +80,7 @@ def place(
   Args:
     with_machine_defaults: gives what chooses such fields; called when nothing can be refused any
       more, for it imports JAX.
-    wait: called while another process changes the folder.
+    wait: called while another process changes the folder, and between two points; it may raise.
 
   Raises:
     BadInput: naming the first point whose folder has another run, and the fields that differ.
@@ -66,21 +90,86 @@ def place(
       f'{folder}: a run is there, and a sweep takes a folder of its own; choose another one with '
       '--config.checkpoint_dir'
     )
-  with hold(folder, 'changed', wait):
-    for point in points:
-      path = folder / point.name
-      if path.exists() and not path.is_dir():
-        raise BadInput(f'{path}: a file is there, where the folder of a point has to be; remove it')
-      inherit_auto_fields(path, point.config, rules)
-      refuse_another(path, point.config, rules)
-    listed = read_points(folder) if is_sweep(folder) else {}
-    choose = with_machine_defaults()
-    for point in points:
-      path = folder / point.name
-      path.mkdir(exist_ok=True)
-      if owner(path) is None:  # else its config.json is that process's
-        record_config(path, choose(point.config), rules)
-    _write(folder, listed | {point.name: point.fields for point in points}, {})
+  try:
+    with hold(folder, 'changed', wait):
+      entries = _read_or_rebuild(folder)
+      points = _without_twins(points, folder, entries, rules)
+      for point in points:
+        _check_folder(folder / point.name, point.config, rules)
+        wait()
+      choose = with_machine_defaults()
+      for point in points:
+        _record(folder / point.name, choose(point.config), rules)
+        entries.setdefault(point.name, {'name': point.name})['fields'] = point.fields
+        wait()
+      _write(folder, entries, None)
+  except PermissionError as error:
+    raise BadInput(
+      f'{error.filename or folder}: cannot be written ({error.strerror}); choose another '
+      '--config.checkpoint_dir'
+    ) from error
+
+
+def _without_twins(
+  points: Sequence[Point], folder: Path, entries: Entries, rules: Rules
+) -> list[Point]:
+  """The points but for those that are there under another name, made by a sweep over other fields;
+  these get the fields of both.
+  """
+  if not entries:
+    return list(points)
+  values = (flat(plain(point.config)) for point in points)
+  auto = {name for fields in values for name, value in fields.items() if value == 'auto'}
+
+  def identity(config: ConfigDict) -> str:
+    fixed = fixed_fields(config, rules).items()
+    return files.canonical({name: value for name, value in fixed if name not in auto})
+
+  twins = {}
+  for name in entries:
+    with contextlib.suppress(BadInput):  # of a folder that somebody has deleted
+      twins[identity(read_config(folder / name, rules))] = name
+  others = []
+  for point in points:
+    twin = twins.get(identity(point.config), point.name)
+    if twin == point.name:
+      others.append(point)
+    else:
+      entries[twin]['fields'] |= point.fields
+  return others
+
+
+def _has_begun(path: Path) -> bool:
+  """Whether a run was ever trained in a folder; else its config.json is of a sweep that was not."""
+  return (path / 'log.txt').exists() or (path / 'checkpoints').exists()
+
+
+def _check_folder(path: Path, config: ConfigDict, rules: Rules) -> None:
+  """Raises BadInput for a folder that is not this config's, and gives the config its 'auto' fields
+  where it is.
+  """
+  if path.exists() and not path.is_dir():
+    raise BadInput(f'{path}: a file is there, where the folder of a point has to be; remove it')
+  inherit_auto_fields(path, config, rules)
+  try:
+    refuse_another(path, config, rules)
+  except BadInput:
+    if _has_begun(path):
+      raise
+
+
+def _record(path: Path, config: ConfigDict, rules: Rules) -> None:
+  """Writes the config.json of a point, unless it says the same, or a process has it for itself."""
+  path.mkdir(exist_ok=True)
+  if owner(path) is not None:
+    return
+  if (path / 'config.json').exists():
+    before, now = plain(read_config(path, rules)), plain(config)
+    if all(before.get(name) == now[name] for name in now.keys() - {'eval', 'checkpoint_dir'}):
+      return
+    if not _has_begun(path):
+      (path / 'config.json').unlink()
+  record_config(path, config, rules)
 
 
 def write_statuses(
@@ -88,20 +177,18 @@ def write_statuses(
 ) -> None:
   """Rewrites `sweep.json`; points that are new since the statuses were read keep their place."""
   with hold(folder, 'changed', wait):
-    _write(folder, read_points(folder), statuses)
+    entries = _read(folder)
+    for name, status in statuses.items():
+      entries[name] = entries.get(name, {'name': name, 'fields': {}}) | status._asdict()
+    _write(folder, entries, seconds_left(list(statuses.values())))
 
 
-def _write(folder: Path, points: dict[str, Fields], statuses: Mapping[str, RunStatus]) -> None:
-  listed = [
-    {'name': name, 'fields': fields} | (statuses[name]._asdict() if name in statuses else {})
-    for name, fields in points.items()
-  ]
-  finished = sum(status.state == FINISHED for status in statuses.values())
+def _write(folder: Path, entries: Entries, left: float | None) -> None:
   summary = {
-    'finished': finished,
-    'of': len(points),
-    'seconds_left': seconds_left(list(statuses.values())),
-    'points': listed,
+    'finished': sum(entry.get('state') == FINISHED for entry in entries.values()),
+    'of': len(entries),
+    'seconds_left': left,
+    'points': list(entries.values()),
   }
   files.replace(folder / SWEEP, files.to_json(summary, indent=1) + '\n')
 

@@ -4,18 +4,21 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from jaxline_lite import terminal
-from jaxline_lite.errors import CommandError
+from jaxline_lite.errors import CommandError, Occupied, in_one_line
 from jaxline_lite.rules import Rules
 from jaxline_lite.run_status import DIVERGED, FINISHED, STOPPED, WAITING, RunStatus, run_status
 from jaxline_lite.sweep_folder import read_points, seconds_left, write_statuses
 from jaxline_lite.writers import clock, progress_bar
 
 EVERY = 2.0  # seconds between two looks
+PATIENCE = 5.0  # seconds to wait for a folder that another process is changing
+# What reading files raises that somebody has damaged, or that may not be read.
+UNREADABLE = (CommandError, OSError, ValueError, KeyError, AttributeError, TypeError)
 SHARE = 0.05  # of the time that looking may take: thousands of points are looked at less often
 
 
@@ -23,8 +26,8 @@ def read_status(folder: Path, rules: Rules) -> RunStatus:
   """The status of a point; one that cannot be read says why."""
   try:
     return run_status(folder, rules)
-  except CommandError as error:
-    return RunStatus(STOPPED, 0, 0, note=str(error))
+  except UNREADABLE as error:
+    return RunStatus(STOPPED, 0, 0, note=in_one_line(error))
 
 
 def read_statuses(
@@ -110,7 +113,7 @@ class Progress:
 
   def _look(self) -> None:
     """Shows what is new. What cannot be read or written now may be later."""
-    with contextlib.suppress(CommandError, OSError):
+    with contextlib.suppress(*UNREADABLE):
       statuses = read_statuses(self._folder, self._rules, self._done)
       for name, status in statuses.items():
         if self._states.get(name) != status.state:
@@ -120,7 +123,17 @@ class Progress:
         made = sum(status.step for status in statuses.values())
         self._bar.set_postfix_str(describe_all(statuses.values()), refresh=False)
         self._bar.update(made - self._bar.n)
-      write_statuses(self._folder, statuses, wait=lambda: None)
+      write_statuses(self._folder, statuses, self._patience())
+
+  def _patience(self) -> Callable[[], None]:
+    """What waits for the folder; `sweep.json` is written at the next look if that takes long."""
+    end = time.monotonic() + PATIENCE
+
+    def wait() -> None:
+      if time.monotonic() > end:
+        raise Occupied(f'{self._folder}: another process is changing it')
+
+    return wait
 
   def _show(self, line: str) -> None:
     if self._bar is not None:

@@ -2,37 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from jaxline_lite import evaluated_runs, modes
 from jaxline_lite.errors import BadInput, in_one_line
 from jaxline_lite.eval_records import EvalFolder
-from jaxline_lite.experiment import Recorded, SweptRun
+from jaxline_lite.experiment import SweptRun
 from jaxline_lite.outputs import claim, output_folder
 from jaxline_lite.ownership import hold
+from jaxline_lite.point_evaluations import Need, evaluate_points
 from jaxline_lite.rules import Rules, share_eval_settings
-from jaxline_lite.run_folder import is_sweep, paths_of
+from jaxline_lite.run_folder import differing_fields, flat, is_sweep, paths_of
 from jaxline_lite.run_status import FINISHED
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.sweep_folder import read_points
 from jaxline_lite.sweep_progress import read_status
 from jaxline_lite.writers import Log
-
-
-class Need(NamedTuple):
-  """An evaluation of every point that reading a sweep takes.
-
-  Attributes:
-    mode: the eval mode; points that cannot have it are read without.
-    checkpoints: which ones, as `eval_checkpoints` names them; '' is what the command names.
-    settings: fields of `eval` that the reading fixes.
-  """
-
-  mode: str
-  checkpoints: str = ''
-  settings: Mapping[str, Any] = {}
 
 
 def swept_folder(config: ConfigDict) -> Path | None:
@@ -90,16 +77,23 @@ def check_modes(configs: Mapping[str, ConfigDict], mode: str, rules: Rules) -> t
   Raises:
     BadInput: if no point, and no sweep of this kind, has the mode.
   """
-  of_sweeps = tuple(rules.sweep_modes(list(configs.values())))
+  of_sweeps, first = tuple(rules.sweep_modes(list(configs.values()))), next(iter(configs.values()))
   if mode in of_sweeps:
     return (mode,)
   if mode == 'eval':
     asked = [name for config in configs.values() for name in config.eval_modes]
-    return (*dict.fromkeys(asked), *of_sweeps)
-  able = [config for config in configs.values() if mode in rules.eval_modes(config)]
-  for config in able or list(configs.values())[:1]:
-    modes.check(config, mode, rules)  # refuses a mode that no point has, with what there is
+    names = tuple(dict.fromkeys(asked))
+    for name in names:
+      if not _able(configs, name, rules):
+        modes.check(first, name, rules)  # which refuses it, with what there is
+    return names + of_sweeps
+  modes.check(next(iter(_able(configs, mode, rules)), first), mode, rules)
   return (mode,)
+
+
+def _able(configs: Mapping[str, ConfigDict], mode: str, rules: Rules) -> list[ConfigDict]:
+  """The points that can have a mode."""
+  return [config for config in configs.values() if mode in rules.eval_modes(config)]
 
 
 def read_sweep(
@@ -121,25 +115,47 @@ def read_sweep(
     BadInput, Stopped.
   """
   points, first = read_points(folder), next(iter(configs.values()))
+  differing = differing_fields(configs.values())
   read_runs = modes.experiment_class(experiment, first.deterministic).read_runs
   for mode in names:
     taken = rules.sweep_modes(list(configs.values())).get(mode)
     needs = [Need(*each) for each in taken] if taken else [Need(mode)]
-    runs = []
-    for name, config in configs.items():
-      stop.check()
-      recorded = tuple(
-        _evaluations(experiment, config, rules, folder / name, need, stop) for need in needs
-      )
-      if any(recorded):
-        runs.append(SweptRun(name, points[name], config, recorded))
-    changed = EvalFolder(folder / runs[0].name, mode, runs[0].config, rules).changed_settings
+    recorded = evaluate_points(experiment, configs, rules, folder, needs, stop)
+    runs = [
+      SweptRun(name, _fields(points[name], config, differing), config, recorded[name])
+      for name, config in configs.items()
+      if any(recorded[name])
+    ]
+    if not runs:
+      continue
+    changed = _changed_settings(folder, needs, runs[0], rules)
     output = output_folder(folder, (mode,), first.eval.output_dir)
     claim(output, folder)
     output = output / '_'.join([mode, *changed])
     with hold(output, 'written', wait=stop.check):
       table, draw = read_runs(mode, output, ', '.join([folder.name, mode, *changed]), runs)
       _say_and_draw(f'{mode} of {len(runs)} points, written to {output}\n{table}', draw)
+
+
+def _fields(swept: dict[str, Any], config: ConfigDict, differing: Sequence[str]) -> dict[str, Any]:
+  """The swept fields of a point, then others in which the points differ, with their values."""
+  values = flat(config.to_dict())
+  return {name: values.get(name) for name in (*swept, *differing)}
+
+
+def _changed_settings(
+  folder: Path, needs: Sequence[Need], run: SweptRun, rules: Rules
+) -> list[str]:
+  """The settings that are not the run's own, of all evaluations that are read."""
+  point = folder / run.name
+  return list(
+    dict.fromkeys(
+      setting
+      for need in needs
+      for setting in EvalFolder(point, need.mode, run.config, rules).changed_settings
+      if setting.partition('=')[0] not in need.settings
+    )
+  )
 
 
 def _say_and_draw(text: str, draw) -> None:
@@ -149,41 +165,3 @@ def _say_and_draw(text: str, draw) -> None:
     draw()
   except Exception as error:  # whatever the libraries of pictures raise
     log.say(f'the sweep is recorded, but not drawn: {in_one_line(error)}')
-
-
-def _evaluations(
-  experiment: str, config: ConfigDict, rules: Rules, run: Path, need: Need, stop: StopFlag
-) -> dict[int, Recorded]:
-  """What is recorded of a point's checkpoints, by step, evaluated now where it was not.
-
-  {} where the point cannot have the mode.
-  """
-  if need.mode not in rules.eval_modes(config):
-    return {}
-  from jaxline_lite import evaluate as loop
-  from jaxline_lite.devices import programs_on_disk
-
-  config = config.copy_and_resolve_references()
-  config.update_from_flattened_dict({f'eval.{name}': it for name, it in need.settings.items()})
-  config.eval_checkpoints = need.checkpoints or config.eval_checkpoints
-  modes.check(config, need.mode, rules)
-  output = output_folder(run, (need.mode,), config.eval.output_dir)
-  eval_folder, quiet = EvalFolder(run, need.mode, config, rules, output), Log(None, shows=False)
-  steps = [each[0] for each in loop.chosen_steps(config, rules, run, quiet)]
-  missing = [step for step in steps if not eval_folder.has(step)]
-  if missing:
-    claim(output, run)
-    config.eval_checkpoints = ','.join(map(str, missing))
-    with programs_on_disk(config.compilation_cache):
-      built = modes.make(experiment, config)
-      folders = {need.mode: eval_folder}
-      for _ in loop.evaluate_run(
-        built, config, run, None, folders, stop, quiet, drawn=(steps[-1],)
-      ):
-        pass
-  recorded = {record['step']: record for record in eval_folder.records()}
-  return {
-    step: Recorded(recorded[step], eval_folder.arrays_path(step))
-    for step in steps
-    if step in recorded
-  }

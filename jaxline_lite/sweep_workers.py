@@ -8,16 +8,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
 from jaxline_lite import terminal
 from jaxline_lite.errors import BadInput, CommandError, Stopped
+from jaxline_lite.machine_errors import from_outside
 from jaxline_lite.rules import Rules
 from jaxline_lite.signals import StopFlag
 
 VISIBLE = 'CUDA_VISIBLE_DEVICES'
+PARENT = 'JAXLINE_SWEEP_PARENT'  # the process that has started this one
 LOOK = 0.5  # seconds between two looks whether the process that has started us lives
 # Seconds to save in after it is gone; a process that is killed after that loses nothing but steps
 # since its last checkpoint.
@@ -26,6 +28,8 @@ GRACE = 8.0
 
 def accelerators() -> list[str]:
   """The GPUs of this machine that we may use, found without JAX."""
+  if os.environ.get('JAX_PLATFORMS', '').startswith('cpu'):
+    return []
   chosen = os.environ.get(VISIBLE)
   if chosen is not None:
     return [name for name in chosen.split(',') if name]
@@ -43,16 +47,42 @@ def check_workers(count: int) -> None:
 
 
 @contextlib.contextmanager
-def workers(count: int, experiment: str, checks: str, folder: Path) -> Iterator[None]:
+def one_device_each(count: int) -> Iterator[list[str]]:
+  """The accelerators of so many processes, of which this one sees the first alone, if JAX is not
+  imported yet; without accelerators, or for one process, nothing changes.
+  """
+  devices, before = accelerators(), os.environ.get(VISIBLE)
+  if not devices or count == 1:
+    yield []
+    return
+  os.environ[VISIBLE] = devices[0]
+  try:
+    yield devices
+  finally:
+    os.environ.pop(VISIBLE)
+    if before is not None:
+      os.environ[VISIBLE] = before
+
+
+@contextlib.contextmanager
+def workers(
+  count: int,
+  devices: Sequence[str],
+  arguments: Sequence[str],
+  check: Callable[[], None],
+) -> Iterator[None]:
   """Runs so many processes beside us, each of which makes points of a sweep until none is left.
 
-  On a machine with accelerators each, and ours, gets one of them. They end before this does.
+  They end before this does.
+
+  Args:
+    devices: as `one_device_each` gives them.
+    arguments: of `main`.
+    check: called while they work on; raises Stopped after a signal.
   """
-  devices, processes = accelerators(), []
-  command = [sys.executable, '-m', __name__, experiment, checks, str(folder.absolute())]
+  command = [sys.executable, '-m', __name__, *arguments]
   paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
-  if devices and count:
-    os.environ[VISIBLE] = devices[0]
+  processes = []
   try:
     for i in range(count):
       environment = os.environ | {'PYTHONPATH': paths, PARENT: str(os.getpid())}
@@ -60,16 +90,14 @@ def workers(count: int, experiment: str, checks: str, folder: Path) -> Iterator[
         environment[VISIBLE] = devices[i + 1]
       processes.append(subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL))
     yield
-    for process in processes:
-      process.wait()
+    while any(process.poll() is None for process in processes):
+      check()
+      time.sleep(LOOK)
   finally:
     for process in processes:
       process.terminate()
     for process in processes:
       process.wait()
-
-
-PARENT = 'JAXLINE_SWEEP_PARENT'
 
 
 def _end_with(parent: int) -> None:
@@ -93,10 +121,13 @@ def main(experiment: str, checks: str, folder: str) -> int:
   try:
     with StopFlag() as stop:
       work(lambda config: modes.make(experiment, config), rules, Path(folder), stop)
-  except CommandError as error:
-    if not isinstance(error, Stopped):
-      terminal.show(' '.join(str(error).split()), error=True)
-    return error.status
+  except Exception as error:
+    told = error if isinstance(error, CommandError) else from_outside(error)
+    if told is None:
+      raise
+    if not isinstance(told, Stopped):
+      terminal.show(' '.join(str(told).split()), error=True)
+    return told.status
   return 0
 
 

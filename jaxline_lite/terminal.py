@@ -67,11 +67,19 @@ def quiet_libraries() -> Iterator[None]:
   level = logger.level
   logger.setLevel(logging.CRITICAL)
   _hide_closed_loops()
+  logging.getLogger('asyncio').addFilter(_is_not_of_orbax)
   try:
     yield
     sys.excepthook, sys.unraisablehook = hooks
   finally:
     logger.setLevel(level)
+
+
+def _is_not_of_orbax(record: logging.LogRecord) -> bool:
+  """Whether a message is no traceback of a task of Orbax's whose error was raised elsewhere, which
+  Python logs when it collects the task.
+  """
+  return 'orbax' not in record.getMessage()
 
 
 def _hide_closed_loops() -> None:

@@ -78,9 +78,15 @@ def test_a_step_costs_what_its_program_multiplies(name):
 def test_a_sweep_is_described_in_a_line(monkeypatch):
   configs = [linear_regression.get_config()] * 16  # 16 of 6,000 steps of 6.2e8 operations
   monkeypatch.setattr(os, 'sched_getaffinity', lambda process: {0, 1}, raising=False)
-  assert costs.describe(configs) == '16 points, 6.0e13 operations: about 11 min on 2 cores'
+  assert (
+    costs.describe(configs)
+    == '16 points, 6.0e13 operations: training alone takes about 11 min on 2 cores'
+  )
   large = linear_regression.get_config('paper')
-  assert costs.describe([large]) == '1 point, 4.0e16 operations: about 124 h on 2 cores'
+  assert (
+    costs.describe([large])
+    == '1 point, 4.0e16 operations: training alone takes about 124 h on 2 cores'
+  )
 
 
 def test_what_a_user_defined_model_costs_is_not_known():

@@ -42,3 +42,13 @@ def test_requirements_are_those_of_the_package():
   product, tests = requirements()
   assert product == project['dependencies']
   assert set(tests) <= set(project['optional-dependencies']['dev'])
+
+
+def test_the_pools_of_the_readme_are_described():
+  """The runs of the sweep are not kept: the sentences that were read off them have to be there."""
+  table = results.between(results.README.read_text(), 'pools')[1]
+  assert [line.split('|')[1].strip() for line in table.splitlines()[2:10]] == [
+    *(str(2**i) for i in range(1, 8)),
+    '∞',
+  ]
+  assert 'crossing: delta_ridge = delta_dmmse' in table

@@ -56,6 +56,8 @@ WRONG = {
   'the status of nothing': (
     [GLM, '--jaxline_mode=status'], ['{run}: no run is there', '{run}_sweep'],
   ),
+  'a sweep in another mode': ([GLM, '--config.sweep=task.r=1,2'], ['--jaxline_mode sweep']),
+  'a mode that is nearly one': ([GLM, '--jaxline_mode=statu'], ["did you mean 'status'"]),
   'a mode of sweeps on a run': (
     [LINEAR, '--jaxline_mode=eval_diversity', '--config.restore_path={tmp}/trained'],
     ["'eval_diversity'", 'a sweep over task.n_tasks'],

@@ -89,10 +89,12 @@ def _has_means(config: ConfigDict) -> bool:
 def sweep_modes(configs: Sequence[ConfigDict]) -> Mapping[str, Sequence[tuple]]:
   """As `jaxline_lite.rules.Rules.sweep_modes`."""
   is_swept = len({config.task.n_tasks for config in configs}) > 1
-  if not is_swept or not all(map(diversity_modes, configs)):
+  # With other families, or another clip, other answers are exact.
+  answers = {(family_names(config), config.task.clip) for config in configs}
+  if not is_swept or len(answers) > 1 or not all(map(diversity_modes, configs)):
     return {}
   evaluations = [(mode, '', {}) for mode in DIVERSITY_MODES[:2]]
-  return {SWEEP_MODE: [*evaluations, ('eval_distance', 'all', {'episodes': VALLEY_EPISODES})]}
+  return {SWEEP_MODE: [*evaluations, ('eval_distance', 'kept', {'episodes': VALLEY_EPISODES})]}
 
 
 def mode_rules(config: ConfigDict) -> dict[str, ModeRule]:

@@ -12,7 +12,7 @@ import pytest
 from icljax.glm.baselines import baselines
 from icljax.glm.modes import diversity
 from icljax.glm.modes.diversity_tables import Predictions, unflatten
-from icljax.glm.modes.pool_sweep import PoolRun, crossing, pictures, summarize, write
+from icljax.glm.modes.pool_sweep import PoolRun, crossing, draw, pictures, summarize, write
 from icljax.glm.modes.pool_sweep.crossing import estimate_crossing
 from icljax.glm.modes.pool_sweep.regimes import describe_memorisation, find_regime
 from icljax.glm.modes.pool_sweep.runs import (
@@ -465,7 +465,8 @@ def whole_sweep() -> list[PoolRun]:
 def test_the_frame_has_a_row_per_run_and_kind_of_tasks(tmp_path):
   runs = whole_sweep()
   summary = summarize(runs)
-  write(tmp_path, 'title', summary, runs)
+  write(tmp_path, summary)
+  draw(tmp_path, 'title', summary, runs)
   read = pd.read_csv(tmp_path / 'diversity.csv')
   assert len(read) == 2 * 8 + 1
   row = read[(read.M == 8) & (read.seed == 1) & (read['mode'] == 'eval_latent')].iloc[0]
@@ -481,7 +482,8 @@ def test_the_frame_has_a_row_per_run_and_kind_of_tasks(tmp_path):
 def test_findings_are_json_and_every_sentence_is_in_the_table(tmp_path):
   runs = whole_sweep()
   summary = summarize(runs)
-  write(tmp_path, 'title', summary, runs)
+  write(tmp_path, summary)
+  draw(tmp_path, 'title', summary, runs)
   findings = json.loads((tmp_path / 'diversity.json').read_text())
   assert findings == summary.findings
   (group,) = findings['groups']
@@ -513,7 +515,8 @@ def test_lengths_that_are_too_close_are_named():
 def test_every_m_infinite_is_said(tmp_path):
   runs = [point(0, 0.03), point(0, 0.04, seed=1)]
   summary = summarize(runs)
-  write(tmp_path, 'title', summary, runs)
+  write(tmp_path, summary)
+  draw(tmp_path, 'title', summary, runs)
   for words in ('no crossing: every M is infinite', 'no memorisation:', 'no non-Bayesian regime'):
     assert words in summary.table
 
@@ -526,7 +529,8 @@ def test_of_classes_there_are_nats_alone(tmp_path):
   }
   runs = [PoolRun(f'M={size}', size, 0, 100, (), scores, {}) for size in (2, 4)]
   summary = summarize(runs)
-  write(tmp_path, 'title', summary, runs)
+  write(tmp_path, summary)
+  draw(tmp_path, 'title', summary, runs)
   assert 'targets are classes, which have no means' in summary.table
   assert 'nats per target' in summary.table
   assert '2.000 ± 0.000' in summary.table
@@ -587,7 +591,7 @@ def axes_of(monkeypatch, tmp_path, runs) -> list:
   """The axes of the picture, which is not written."""
   drawings = []
   monkeypatch.setattr(pictures, 'save', lambda drawing, path: drawings.append(drawing))
-  write(tmp_path, 'title', summarize(runs), runs)
+  draw(tmp_path, 'title', summarize(runs), runs)
   (drawing,) = drawings
   return drawing.axes
 

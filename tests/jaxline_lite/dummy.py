@@ -195,7 +195,8 @@ class Dummy(AbstractExperiment):
   @classmethod
   def read_runs(cls, mode: str, folder: Path, title: str, runs: list[SweptRun]) -> Comparison:
     numbers = {run.name: [len(each) for each in run.evaluations] for run in runs}
-    (folder / 'counts.json').write_text(json.dumps(numbers))
+    fields = {run.name: run.fields for run in runs}
+    (folder / 'counts.json').write_text(json.dumps({'numbers': numbers, 'fields': fields}))
     return Comparison(f'{mode}: {numbers}', (folder / 'counts.png').touch)
 
 

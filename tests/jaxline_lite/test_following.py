@@ -97,7 +97,7 @@ def test_a_run_that_is_about_to_begin_is_waited_for(tmp_path):
 
 
 def test_a_run_that_does_not_begin_is_not_waited_for_forever(tmp_path, monkeypatch):
-  monkeypatch.setattr(modes, 'PATIENCE', 0.2)
+  monkeypatch.setattr(evaluated_runs, 'PATIENCE', 0.2)
   with pytest.raises(BadInput, match='no run is there'):
     follow(tmp_path / 'run')
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxline_lite import files, status, sweep, sweep_reading
+from jaxline_lite import evaluated_runs, files, modes, status, sweep, sweep_reading
 from jaxline_lite.errors import BadInput, Diverged
 from jaxline_lite.ownership import hold
 from jaxline_lite.run_status import run_status
@@ -238,9 +238,9 @@ def read(folder: Path, mode: str, **fields) -> None:
   config = dummy.configured(folder, restore_path=str(folder), **fields)
   assert sweep_reading.swept_folder(config) == folder
   configs = sweep_reading.finished_configs(config, dummy.RULES, folder)
-  modes = sweep_reading.check_modes(configs, mode, dummy.RULES)
+  asked = sweep_reading.check_modes(configs, mode, dummy.RULES)
   with sweep.StopFlag() as stop:
-    sweep_reading.read_sweep(NAMES[0], configs, dummy.RULES, folder, modes, stop)
+    sweep_reading.read_sweep(NAMES[0], configs, dummy.RULES, folder, asked, stop)
 
 
 def test_reading_evaluates_what_is_missing_and_leaves_out_what_is_unfinished(tmp_path, capsys):
@@ -271,3 +271,78 @@ def test_a_mode_of_sweeps_is_known_where_its_field_is_swept(tmp_path):
   both = dummy.configured(tmp_path, restore_path=f'{tmp_path / "seeds"},{tmp_path / "widths"}')
   with pytest.raises(BadInput, match='is a sweep; give one sweep alone'):
     sweep_reading.swept_folder(both)
+
+
+def test_a_sweep_over_a_further_field_keeps_the_points_that_are_there(tmp_path):
+  folder = tmp_path / 'all'
+  make(folder, 'model.width=2,3')
+  make(folder, 'model.width=2,3; random_seed=0..1')
+  assert names(folder) == ['random_seed=1,width=2', 'random_seed=1,width=3', 'width=2', 'width=3']
+  points = files.from_json((folder / 'sweep.json').read_text())['points']
+  assert {point['name']: point['fields'] for point in points}['width=2'] == {
+    'model.width': 2,
+    'random_seed': 0,
+  }
+
+
+def test_what_is_refused_when_it_is_built_blocks_no_corrected_command(tmp_path, monkeypatch):
+  def refuse(self):
+    raise BadInput('it cannot be trained here')
+
+  folder = tmp_path / 'all'
+  with monkeypatch.context() as patched:
+    patched.setattr(dummy.Dummy, 'check_training', refuse)
+    with pytest.raises(BadInput, match=r'2 point\(s\) could not be made.*cannot be trained here'):
+      make(folder, 'random_seed=0..1', model__rate=0.9)
+  make(folder, 'random_seed=0..1')
+  assert {run_status(folder / name, dummy.RULES).state for name in names(folder)} == {'finished'}
+
+
+def test_a_damaged_list_is_made_anew(tmp_path, capsys):
+  folder = tmp_path / 'all'
+  make(folder, 'random_seed=0..2')
+  (folder / 'sweep.json').write_text('{')
+  make(folder, 'random_seed=0..3')
+  assert 'cannot be read' in capsys.readouterr().out
+  states = [run_status(folder / name, dummy.RULES).state for name in names(folder)]
+  assert states == ['finished'] * 4
+
+
+def test_a_sweep_that_is_all_made_writes_no_config_anew(tmp_path):
+  folder = tmp_path / 'all'
+  make(folder, 'random_seed=0..1')
+  before = [(folder / name / 'config.json').stat().st_mtime_ns for name in names(folder)]
+  make(folder, 'random_seed=0..1')
+  assert [(folder / name / 'config.json').stat().st_mtime_ns for name in names(folder)] == before
+
+
+def test_points_of_other_common_settings_are_told_apart(tmp_path):
+  folder = tmp_path / 'all'
+  make(folder, 'random_seed=0..1')
+  make(folder, 'random_seed=2..3', model__rate=0.3)
+  fields = files.from_json((folder / 'eval' / 'counts.json').read_text())
+  assert {name: sorted(swept) for name, swept in fields['fields'].items()} == {
+    f'random_seed={seed}': ['model.rate', 'random_seed'] for seed in range(4)
+  }
+
+
+def test_a_mode_that_no_point_has_is_one_line(tmp_path):
+  make(tmp_path / 'all', 'random_seed=0..1')
+  with pytest.raises(BadInput, match="there is no 'eval_twise'"):
+    read(tmp_path / 'all', 'eval', eval_modes=('eval', 'eval_twise'))
+
+
+def test_many_runs_that_are_compared_are_shown_by_what_differs(tmp_path):
+  make(tmp_path / 'all', 'random_seed=0..2')
+  paths = [tmp_path / 'all' / name for name in names(tmp_path / 'all')]
+  for count, is_shown in ((2, False), (3, True)):
+    output = tmp_path / f'compared{count}'
+    config = dummy.configured(
+      tmp_path, restore_path=','.join(map(str, paths[:count])), eval__output_dir=str(output)
+    )
+    configs = evaluated_runs.evaluated_configs(config, dummy.RULES)
+    modes.evaluate(dummy.Dummy, configs, dummy.RULES, ('eval',))
+    shown = list(output.glob('eval/*/counts.json'))
+    assert bool(shown) == is_shown
+  fields = files.from_json(shown[0].read_text())['fields']
+  assert fields == {f'random_seed={seed}': {'random_seed': seed} for seed in range(3)}

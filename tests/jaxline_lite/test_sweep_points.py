@@ -158,7 +158,7 @@ def test_where_data_lie_is_not_swept(field):
   config = omniglot.get_config()
   config.sweep = f'{field}=\0'
   is_free = field.startswith('eval') or field in checks.located_fields(config)
-  is_free |= field in ('best_model_eval_metric', 'best_model_eval_metric_higher_is_better')
+  is_free |= field in ('sweep', 'best_model_eval_metric', 'best_model_eval_metric_higher_is_better')
   try:
     make_points(config, FOLDER, checks, lambda point: None)
     reason = ''
@@ -320,7 +320,9 @@ def test_a_point_is_the_run_of_the_same_overrides(module, words, steps, monkeypa
   points = real_points(config, f'{",".join(fields)}={values}')
   file = f'configs/{module.__name__.rpartition(".")[2]}.py:{words or "quick"}'
   for point, step in zip(points, steps, strict=True):
-    expected = parsed(file, step | {'checkpoint_dir': str(FOLDER / point.name)}, monkeypatch)
+    # A run has no sweep, whatever its config file proposes.
+    own = {'checkpoint_dir': str(FOLDER / point.name), 'sweep': ''}
+    expected = parsed(file, step | own, monkeypatch)
     assert point.config == expected
     assert to_json(point.config.to_dict()) == to_json(expected.to_dict())  # 1 is not 1.0 there
     assert (point.config.sweep, point.config.sweep_workers) == ('', 1)
