@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from jaxline_lite.checkpoint import Checkpoints
-from jaxline_lite.errors import BadInput, CommandError, in_one_line
+from jaxline_lite.errors import BadInput
 from jaxline_lite.eval_records import EvalFolder, best_steps
 from jaxline_lite.experiment import AbstractExperiment, Evaluation, Recorded, SweptRun
 from jaxline_lite.files import canonical, digest
@@ -17,7 +17,7 @@ from jaxline_lite.ownership import hold
 from jaxline_lite.rules import Rules
 from jaxline_lite.run_folder import changed_fields, differing_fields, flat
 from jaxline_lite.signals import StopFlag
-from jaxline_lite.writers import Log
+from jaxline_lite.writers import Log, draw_or_say
 
 # Characters of a folder's name, before its digest; file systems allow 255 bytes, and a character
 # may take four.
@@ -64,30 +64,15 @@ def evaluate(
       check()
       folder.write(step, evaluation)
       if draws:
-        _draw(experiment, folder, mode, step, evaluation, log)
+        draw = functools.partial(
+          experiment.draw_evaluation,
+          mode, folder.path, step, folder.changed_settings, evaluation, folder.records(),
+        )  # fmt: skip
+        draw_or_say(draw, f'{mode} at step {step}', log)
       folder.mark_drawn(step)
     check()
     _announce(folder, config, mode, step, evaluation, log)
   return evaluations
-
-
-def _draw(
-  experiment: AbstractExperiment,
-  folder: EvalFolder,
-  mode: str,
-  step: int,
-  evaluation: Evaluation,
-  log: Log,
-) -> None:
-  """Draws what is recorded; a picture that cannot be drawn is a line in the log."""
-  try:
-    experiment.draw_evaluation(
-      mode, folder.path, step, folder.changed_settings, evaluation, folder.records()
-    )
-  except CommandError:
-    raise
-  except Exception as error:  # whatever the libraries of pictures raise
-    log.say(f'{mode} at step {step} is recorded, but not drawn: {in_one_line(error)}')
 
 
 def _announce(
@@ -175,7 +160,7 @@ def compare(
     with hold(folder, 'written', wait=stop.check):
       evaluations = {title: model.evaluations[mode] for title, model in by_title.items()}
       table, draw = experiment.compare(mode, folder, evaluations, configs)
-      _draw_all(draw, f'the comparison in {mode}', log)
+      draw_or_say(draw, f'the comparison in {mode}', log)
       table = '\n'.join([table, *_by_fields(experiment, mode, folder, by_title, log)])
     log.say(f'{mode} of {", ".join(by_title)}, written to {folder}\n{table}')
 
@@ -203,15 +188,8 @@ def _by_fields(
     for title, model in models.items()
   ]
   table, draw = experiment.read_runs(mode, folder, mode, runs)
-  _draw_all(draw, f'the comparison by {", ".join(fields)}', log)
+  draw_or_say(draw, f'the comparison by {", ".join(fields)}', log)
   return [table]
-
-
-def _draw_all(draw: Callable[[], None], what: str, log: Log) -> None:
-  try:
-    draw()
-  except Exception as error:  # whatever the libraries of pictures raise
-    log.say(f'{what} is recorded, but not drawn: {in_one_line(error)}')
 
 
 def _comparison_name(models: dict[str, EvaluatedModel], mode: str, rules: Rules) -> str:

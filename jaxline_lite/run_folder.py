@@ -14,7 +14,6 @@ from jaxline_lite.paths import expand
 from jaxline_lite.rules import Rules
 
 DIVERGED, SWEEP = 'diverged.json', 'sweep.json'
-SWEEP_SUFFIX = '_sweep'  # of the folder beside a run's that has a sweep of its config
 # What may differ between a run and its continuation: nothing that reaches a parameter.
 RESUMABLE = frozenset({
   'log_train_data_interval', 'save_checkpoint_interval', 'keep_checkpoints', 'eval_interval',
@@ -65,6 +64,12 @@ def is_sweep(folder: Path) -> bool:
   return (folder / SWEEP).is_file()
 
 
+def sweep_beside(run: Path) -> Path:
+  """The folder beside a run's that a sweep of its config has."""
+  named = run if run.name else run.resolve()
+  return named.with_name(f'{named.name}_sweep')
+
+
 def paths_of(text: str) -> list[Path]:
   """Paths separated by commas, where the name of a run may have commas too: the longest that is
   there counts as one.
@@ -93,7 +98,7 @@ def read_config(folder: Path, rules: Rules) -> ConfigDict:
   try:
     stored = files.from_json((folder / 'config.json').read_text())
   except (FileNotFoundError, NotADirectoryError) as error:
-    beside = folder.with_name(f'{folder.name}{SWEEP_SUFFIX}') if folder.name else folder
+    beside = sweep_beside(folder)
     sweep = f' (a sweep is in {beside})' if is_sweep(beside) else ''
     raise BadInput(
       f'{folder}: no run is there (no config.json); give a run folder with --config.restore_path'
@@ -182,9 +187,7 @@ def fixed_fields(config: ConfigDict, rules: Rules) -> dict[str, Any]:
 
 
 def differing_fields(configs: Iterable[ConfigDict]) -> list[str]:
-  """The fields in which runs differ, in the order of their names, leaving out those that may change
-  when a run is continued.
-  """
+  """The names of fields in which runs differ, but for those that a continuation may change."""
   all_fields = [flat(config.to_dict()) for config in configs]
   return [
     name

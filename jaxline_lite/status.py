@@ -8,7 +8,7 @@ from jaxline_lite import terminal
 from jaxline_lite.errors import BadInput
 from jaxline_lite.paths import expand
 from jaxline_lite.rules import Rules
-from jaxline_lite.run_folder import SWEEP_SUFFIX, is_sweep, paths_of
+from jaxline_lite.run_folder import is_sweep, paths_of, sweep_beside
 from jaxline_lite.run_status import run_status
 from jaxline_lite.sweep_progress import describe, describe_all, read_statuses
 
@@ -26,7 +26,7 @@ def show_status(config: ConfigDict, rules: Rules) -> None:
     folders = paths_of(config.restore_path)
   else:
     folder = expand(config.checkpoint_dir, 'checkpoint_dir')
-    beside = folder.with_name(f'{folder.name}{SWEEP_SUFFIX}')
+    beside = sweep_beside(folder)
     folders = [path for path in (folder, beside) if is_sweep(path) or _is_run(path)]
     if not folders:
       raise BadInput(

@@ -12,7 +12,7 @@ from jaxline_lite.errors import BadInput, Diverged, Occupied
 from jaxline_lite.machine_errors import from_outside, is_out_of_memory
 from jaxline_lite.paths import expand
 from jaxline_lite.rules import Rules, with_chosen_fields
-from jaxline_lite.run_folder import SWEEP_SUFFIX, read_valid_config
+from jaxline_lite.run_folder import read_valid_config, sweep_beside
 from jaxline_lite.run_status import DIVERGED, FINISHED
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.sweep_folder import place, read_points
@@ -32,7 +32,7 @@ def sweep_folder(config: ConfigDict, is_chosen: bool) -> Path:
   """
   modes.check_trains(config)
   folder = expand(config.checkpoint_dir, 'checkpoint_dir')
-  return folder if is_chosen else folder.with_name(f'{folder.name}{SWEEP_SUFFIX}')
+  return folder if is_chosen else sweep_beside(folder)
 
 
 def sweep(experiment: str, checks: str, config: ConfigDict, rules: Rules, folder: Path) -> None:
@@ -76,7 +76,9 @@ def sweep(experiment: str, checks: str, config: ConfigDict, rules: Rules, folder
         names = check_modes(configs, 'eval', rules)
         read_sweep(experiment, configs, rules, folder, names, stop)
     except BadInput as error:
-      failures = failures or {'reading': error}
+      if not failures:
+        raise
+      terminal.show(str(error), error=True)  # what ends the command is that of the points
   conclude(folder, failures)
 
 

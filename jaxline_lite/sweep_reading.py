@@ -7,7 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxline_lite import evaluated_runs, modes
-from jaxline_lite.errors import BadInput, in_one_line
+from jaxline_lite.errors import BadInput
 from jaxline_lite.eval_records import EvalFolder
 from jaxline_lite.experiment import SweptRun
 from jaxline_lite.outputs import claim, output_folder
@@ -19,7 +19,7 @@ from jaxline_lite.run_status import FINISHED
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.sweep_folder import read_points
 from jaxline_lite.sweep_progress import read_status
-from jaxline_lite.writers import Log
+from jaxline_lite.writers import Log, draw_or_say
 
 
 def swept_folder(config: ConfigDict) -> Path | None:
@@ -134,7 +134,9 @@ def read_sweep(
     output = output / '_'.join([mode, *changed])
     with hold(output, 'written', wait=stop.check):
       table, draw = read_runs(mode, output, ', '.join([folder.name, mode, *changed]), runs)
-      _say_and_draw(f'{mode} of {len(runs)} points, written to {output}\n{table}', draw)
+      log = Log(None)
+      log.say(f'{mode} of {len(runs)} points, written to {output}\n{table}')
+      draw_or_say(draw, 'the sweep', log)
 
 
 def _fields(swept: dict[str, Any], config: ConfigDict, differing: Sequence[str]) -> dict[str, Any]:
@@ -156,12 +158,3 @@ def _changed_settings(
       if setting.partition('=')[0] not in need.settings
     )
   )
-
-
-def _say_and_draw(text: str, draw) -> None:
-  log = Log(None)
-  log.say(text)
-  try:
-    draw()
-  except Exception as error:  # whatever the libraries of pictures raise
-    log.say(f'the sweep is recorded, but not drawn: {in_one_line(error)}')

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxline_lite.errors import BadInput, CommandError, Diverged, Stopped, in_one_line
+from jaxline_lite.errors import BadInput, CommandError, Diverged, Stopped
 from jaxline_lite.eval_records import EvalFolder, best_steps
 from jaxline_lite.evaluate import evaluate, run_checkpoints
 from jaxline_lite.experiment import AbstractExperiment
@@ -26,7 +26,7 @@ from jaxline_lite.run_folder import (
 )
 from jaxline_lite.signals import StopFlag
 from jaxline_lite.sizes import describe_size
-from jaxline_lite.writers import Log, Rate, RunRecords, clock
+from jaxline_lite.writers import Log, Rate, RunRecords, clock, draw_or_say
 
 SECONDS_PER_CALL = 2.0  # how long a signal may wait
 
@@ -107,12 +107,9 @@ class Trainer:
     evaluate(self.experiment, self.config, folders, self.step, self.stop, self.log, check)
 
   def _draw(self) -> None:
-    """Draws the training; a picture that cannot be drawn is a line in the log."""
+    """Draws the training."""
     self.ownership.check()
-    try:
-      self.experiment.draw_training(self.folder)
-    except Exception as error:  # whatever the libraries of pictures raise
-      self.log.say(f'the training is recorded, but not drawn: {in_one_line(error)}')
+    draw_or_say(lambda: self.experiment.draw_training(self.folder), 'the training', self.log)
 
   def run(self) -> Requests:
     """Trains and evaluates whatever is not on disk yet.

@@ -2,11 +2,13 @@
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tqdm import tqdm
 
 from jaxline_lite import terminal
+from jaxline_lite.errors import CommandError, in_one_line
 from jaxline_lite.files import JsonLines, name_in_errors
 
 
@@ -80,6 +82,16 @@ class Log:
       with name_in_errors(self._path):
         self._file.close()
       self._file = None
+
+
+def draw_or_say(draw: Callable[[], None], what: str, log: Log) -> None:
+  """Draws what is recorded; a picture that cannot be drawn is a line in the log."""
+  try:
+    draw()
+  except CommandError:
+    raise
+  except Exception as error:  # whatever the libraries of pictures raise
+    log.say(f'{what} is recorded, but not drawn: {in_one_line(error)}')
 
 
 class RunRecords:

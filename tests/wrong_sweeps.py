@@ -24,7 +24,7 @@ _SPECS = {
   'a point of a wrong kind': ('random_seed=0,x', ['random_seed', "'x'"]),
   'half a seed': ('random_seed=0.5', ['random_seed']),
   'a point that its checks refuse': ('model.heads=4,3', ['heads=3', 'model.width 64']),
-  'points that do not fit their devices': ('task.families=poisson,gamma', ["'gamma'"]),
+  'a family that there is not': ('task.families=poisson,gamma', ["'gamma'"]),
   'too few in step': ('task.r,random_seed=(1,2),(3)', ['task.r,random_seed']),
   'nothing in step': ('task.r,random_seed=1,2', ['task.r,random_seed']),
   'no value': ('task.r=', ['task.r']),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.sweeps import children, is_alive
 from jaxline_lite import evaluated_runs, files, modes, status, sweep, sweep_reading
 from jaxline_lite.errors import BadInput, Diverged
 from jaxline_lite.ownership import hold
@@ -59,17 +60,6 @@ def process(folder: Path, workers: int) -> subprocess.Popen:
     [sys.executable, '-c', program, *flags],
     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
   )  # fmt: skip
-
-
-def children(parent: int) -> list[int]:
-  """The processes that one has started."""
-  path = Path(f'/proc/{parent}/task/{parent}/children')
-  return [int(pid) for pid in path.read_text().split()] if path.exists() else []
-
-
-def is_alive(pid: int) -> bool:
-  stat = Path(f'/proc/{pid}/stat')
-  return stat.exists() and stat.read_text().rpartition(')')[2].split()[0] != 'Z'
 
 
 def saved(folder: Path) -> int:
